@@ -1,0 +1,49 @@
+# Every target makes .venv on demand; nothing is installed outside it but the system packages that `make test` needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.PHONY: run test check demo bench docs clean
+
+# Serve in the foreground: make run ARGS="plug://127.0.0.1:7584"
+run: .venv/.ready
+	$(BIN)/anyplug serve $(ARGS)
+
+# Everything that must hold: the checks, then the whole suite with a coverage report.
+test: .venv/.ready
+	scripts/system_packages.sh
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+# What needs no running code: seconds.
+check: .venv/.ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+demo: .venv/.ready
+	$(BIN)/python examples/demo.py $(ARGS)
+
+bench: .venv/.bench
+	$(BIN)/python -m benchmarks all $(ARGS)
+
+# Write the generated parts of the documentation anew.
+docs: .venv/.ready
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist src/*.egg-info
+	find src tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: requirements/runtime.txt requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) install -r requirements/runtime.txt -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.bench: requirements/bench.txt .venv/.ready
+	$(PIP) install -r requirements/bench.txt
+	@touch $@

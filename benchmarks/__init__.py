@@ -1,0 +1,1 @@
+"""Measurements, one file a scenario; `python -m benchmarks all` runs them."""

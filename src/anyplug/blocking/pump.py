@@ -1,0 +1,278 @@
+"""The pump behind a blocking connection: the threads that wait on its line.
+
+There is no thread of its own. Whoever has to wait becomes the *leader*, if there is none: it waits for the socket outside of the lock, reads
+and writes for everybody, and hands out what came. All others follow, each with a bell of its own. When the leader has what it wanted, it
+rings the bell of a follower, which leads on.
+
+The lock is held for moments only, never while something waits: the socket does not block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from itertools import repeat
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from anyplug.blocking.waiter import Waiter
+from anyplug.errors import AnyplugError, Broken, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyplug.blocking.line import Line
+
+__all__ = ["LINGER", "Pump"]
+
+T = TypeVar("T")
+
+TICK: Final = 1.0
+"""Seconds between two looks at heartbeats and deadlines while a thread waits."""
+
+SLICE: Final = 0.05
+"""Seconds that a writer waits for the socket beside a leader who does not look for room to write."""
+
+LINGER: Final = 1.0
+"""Seconds that closing waits for what was said to go out, and for the peer's end."""
+
+
+class Pump(Generic[T]):
+    """Moves one line. Methods marked (locked) want `lock` held, and hold it again when they return.
+
+    Args:
+        line: the conversation.
+        now: the time in seconds, monotonic.
+        tick: seconds between two looks at heartbeats and deadlines.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_beat_sent",
+        "_error",
+        "_followers",
+        "_leading",
+        "_now",
+        "_tick",
+        "_to_close",
+        "_users",
+        "_writes",
+        "gone",
+        "line",
+        "lock",
+        "ready",
+    )
+
+    def __init__(self, line: Line[T], *, now: Callable[[], float] = time.monotonic, tick: float = TICK) -> None:
+        self.line = line
+        self.lock = Lock()
+        """Guards the line and everything here, but for taking from `ready`."""
+        self.ready: deque[T] = deque()
+        """Decoded messages. Threads take from its left without the lock; `refill` fills it."""
+        self.gone = False
+        """Whether this side has closed."""
+        self._error: AnyplugError | None = None
+        self._now = now
+        self._tick = tick
+        self._followers: deque[Waiter] = deque()
+        self._leading = False
+        self._writes = False
+        self._users = 0
+        self._to_close: bool | None = None
+        self._beat_sent = -1
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """The time at which `timeout` seconds from now have passed."""
+        return None if timeout is None else self._now() + timeout
+
+    # Taking what has come.
+
+    def refill(self, timeout: float | None) -> None:
+        """Have at least one message in `ready`, unless another thread is quicker.
+
+        Raises:
+            Timeout: nothing came in time.
+            AnyplugError: what stands in the place of the next message, or the end.
+        """
+        deadline = self.deadline(timeout)
+        with self.lock:
+            while not self.ready:
+                if not self._decode():
+                    self._await_arrival(deadline, timeout)
+            if len(self.ready) > 1:
+                self.line.arrived()
+
+    def take_many(self, timeout: float | None) -> list[T]:
+        """All that has come, at least one; waits and raises as `refill`. An error further back is raised by a later call."""
+        deadline = self.deadline(timeout)
+        while True:
+            with self.lock:
+                while not self.ready and not self._decode():
+                    self._await_arrival(deadline, timeout)
+                taken: list[T] = []
+                with contextlib.suppress(IndexError):
+                    taken.extend(map(deque.popleft, repeat(self.ready)))
+                if taken:
+                    self._take_rest(taken)
+                    return taken
+
+    def _take_rest(self, taken: list[T]) -> None:
+        if self._error is None:
+            try:
+                taken += self.line.inbound.incoming.take_many()
+            except AnyplugError as error:
+                self._error = error
+
+    def _decode(self) -> bool:
+        """Move the next batch to `ready`, or raise what stands there; False where nothing has come."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        incoming = self.line.inbound.incoming
+        if not incoming or not incoming.refill():
+            return False
+        self.ready.extend(incoming.ready)
+        incoming.ready.clear()
+        return True
+
+    def _await_arrival(self, deadline: float | None, timeout: float | None) -> None:
+        line = self.line
+        if line.inbound.end is not None:
+            raise line.inbound.end.with_traceback(None)
+        waiter = Waiter()
+        line.receivers.append(waiter)
+        try:
+            if not self.wait(waiter, deadline):
+                raise Timeout("a message", timeout or 0)
+        finally:
+            if not waiter.done:
+                line.receivers.remove(waiter)
+            elif line.inbound.incoming and len(line.receivers) > 0:
+                line.arrived()
+
+    # Saying.
+
+    def say(self, deadline: float | None = None) -> bool:
+        """Send what the session has to say, and wait until the system has taken it (locked).
+
+        Returns False at the deadline; what is left goes out before what is said next.
+
+        Raises:
+            Timeout: the peer took nothing for ``limits.write`` seconds. The connection is broken then.
+            AnyplugError: the connection ended or broke.
+        """
+        line = self.line
+        line.push()
+        return not line.outlet or self._drain(deadline)
+
+    def _drain(self, deadline: float | None) -> bool:
+        line, outlet = self.line, self.line.outlet
+        waiter = Waiter()
+        outlet.await_all(waiter)
+        written, patience = outlet.written, self._now() + line.limits.write
+        try:
+            while not waiter.done:
+                self._await_room(waiter, patience if deadline is None else min(patience, deadline))
+                now = self._now()
+                if waiter.done:
+                    break
+                if outlet.written != written:
+                    written, patience = outlet.written, now + line.limits.write
+                elif now >= patience:
+                    raise self._stuck()
+                if deadline is not None and now >= deadline:
+                    return False
+        finally:
+            outlet.forget(waiter)
+        line.check()
+        return True
+
+    def _await_room(self, waiter: Waiter, until: float) -> None:
+        """Wait for bytes to be taken: as leader, behind a leader that writes, or beside one that does not."""
+        if not self._leading or self._writes:
+            self.wait(waiter, until)
+            return
+        seconds = max(0.0, min(SLICE, until - self._now()))
+        with self._unlocked():
+            self.line.stream.wait_writable(seconds)
+        self.line.turn(read=False)
+
+    def _stuck(self) -> Timeout:
+        line = self.line
+        left, waiting, seconds = len(line.outlet), line.inbound.incoming.size, line.limits.write
+        if waiting >= line.limits.queue:
+            remedy = f"it may wait until the {waiting:,} bytes of messages that have come are received here"
+        else:
+            remedy = "it is stuck or overloaded: connect again"
+        line.fail(
+            Broken(f"the peer took none of the last {left:,} bytes for {seconds:g} s; this side gave up in the middle")
+        )
+        self._dispose(abort=True)
+        return Timeout(
+            f"sending to {line.stream.peer}, which takes none of the last {left:,} bytes ({remedy})", seconds
+        )
+
+    # Waiting.
+
+    def wait(self, waiter: Waiter, deadline: float | None) -> bool:
+        """Wait until `waiter` is done; False at the deadline (locked). What has come already is read in any case."""
+        try:
+            while not waiter.done:
+                if self._leading or not self._can_lead():
+                    self._follow(waiter, deadline)
+                else:
+                    self._lead(waiter, deadline)
+                if not waiter.done and deadline is not None and self._now() >= deadline:
+                    return False
+            return True
+        finally:
+            if self._followers and not self._leading:
+                self._followers[0].ring()
+
+    def read_now(self) -> None:
+        """Read what has come already, unless somebody does so anyway (locked)."""
+        if not self._leading and self.line.may_read():
+            self.line.turn(read=True)
+
+    def _can_lead(self) -> bool:
+        return not self.line.lost and (self.line.may_read() or len(self.line.outlet) > 0)
+
+    def _lead(self, waiter: Waiter, deadline: float | None) -> None:
+        line = self.line
+        self._leading = True
+        try:
+            now = self._now()
+            if now - line.looked_at > 2 * self._tick:
+                line.look(now, reading=False)
+            while not waiter.done and self._can_lead():
+                seconds = self._tick if deadline is None else max(0.0, min(self._tick, deadline - now))
+                read, write = line.may_read(), len(line.outlet) > 0
+                self._writes = write
+                with self._unlocked():
+                    line.stream.wait(read=read, write=write, seconds=seconds)
+                line.turn(read=read)
+                now = self._now()
+                if now - line.looked_at >= self._tick:
+                    line.look(now, reading=read)
+                if deadline is not None and now >= deadline:
+                    return
+        finally:
+            self._leading = False
+
+    def _follow(self, waiter: Waiter, deadline: float | None) -> None:
+        """Sleep until the bell rings. Where nobody leads, since nothing may be read or written now, heartbeats go on."""
+        seconds = None if deadline is None else max(0.0, deadline - self._now())
+        if not self._leading:
+            seconds = self._tick if seconds is None else min(seconds, self._tick)
+        self._followers.append(waiter)
+        try:
+            waiter.sleep(self.lock, seconds)
+        finally:
+            self._followers.remove(waiter)
+        now = self._now()
+        if not self._leading and now - self.line.looked_at >= self._tick:
+            self.line.look(now, reading=False)
+
+    def _unlocked(self) -> _Unlocked:
+        return _Unlocked(self)

@@ -1,0 +1,332 @@
+"""Every error Anyplug raises, by whose fault it is.
+
+::
+
+    AnyplugError
+    ├── LocalError              you: an argument, a file or a call is wrong; trying again does not help
+    │   ├── AddressError        an address that cannot be used (also a ``ValueError``)
+    │   ├── ConfigError         a mistake in the configuration file
+    │   ├── EncodeError         a value that cannot travel; nothing was sent
+    │   └── BindError           a listener that cannot be opened
+    ├── PeerError               they: what the other end sent or said
+    │   ├── ProtocolError       bytes that break the protocol or the framing
+    │   ├── TooLarge            more than a limit allows, known before memory was taken
+    │   ├── DecodeError         a whole message that is not what was agreed
+    │   └── Refused             a definite no, with its code
+    ├── ConnectionClosed        the conversation ended cleanly; there is nothing more to read
+    ├── Broken                  it ended in the middle: reset, cut inside a message, or silence
+    ├── ConnectError            no conversation could be opened; says which step failed
+    └── Timeout                 a deadline passed; what it waited for may still happen (also a ``TimeoutError``)
+
+An error holds its facts as attributes and makes its sentence from them: what, where, got against expected, and the
+remedy. `Code` is the closed set of reasons that cross the wire. A number is never used again for another meaning.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "AddressError",
+    "AnyplugError",
+    "BindError",
+    "Broken",
+    "Code",
+    "ConfigError",
+    "ConnectError",
+    "ConnectionClosed",
+    "DecodeError",
+    "EncodeError",
+    "LocalError",
+    "PeerError",
+    "ProtocolError",
+    "Refused",
+    "Timeout",
+    "TooLarge",
+]
+
+
+class Code(IntEnum):
+    """Why a conversation was refused, or a request failed, or a connection ended (u16 on the wire)."""
+
+    OK = 0
+    """An orderly end: nothing is wrong."""
+    BUSY = 1
+    """A limit on connections or work is reached. Try again after a while."""
+    GOING_AWAY = 2
+    """The peer is draining: it restarts or stops. Connect again."""
+    IDLE = 3
+    """Nothing was said for longer than the idle deadline."""
+    SLOW = 4
+    """A stage was not finished by its deadline, or data was not read fast enough."""
+    UNKNOWN_SERVICE = 10
+    """No service of that name is offered here."""
+    UNKNOWN_VERSION = 11
+    """No version of the protocol in common."""
+    UNKNOWN_CODEC = 12
+    """The service does not speak that codec."""
+    NOT_ALLOWED = 13
+    """The token, certificate or address is not entitled to this."""
+    UNSUPPORTED = 14
+    """What was asked for does not fit here: REQUEST to a service that holds a conversation, HTTP or TLS where it is
+    not offered."""
+    PROTOCOL = 20
+    """Bytes that break the protocol: an unknown frame, or a frame in the wrong state."""
+    TOO_LARGE = 21
+    """A message, part count, nesting or queue above its limit."""
+    BAD_MESSAGE = 22
+    """A whole message that could not be decoded or has the wrong type."""
+    FAILED = 30
+    """The service failed on this message. The details are in the log of the server, and only there."""
+
+    @property
+    def word(self) -> str:
+        """The code as it is written in logs, JSON and plain text: ``unknown_service``."""
+        return self.name.lower()
+
+
+class AnyplugError(Exception):
+    """The root of all errors of Anyplug."""
+
+    code: Code = Code.OK
+
+
+class LocalError(AnyplugError):
+    """A mistake on this side: an argument, a configuration or a call out of place."""
+
+
+class AddressError(LocalError, ValueError):
+    """An address that cannot be used.
+
+    Attributes:
+        address: the address as it was given.
+        part: which part is wrong: ``scheme``, ``host``, ``port``, ``path``, ``service`` or ``option``.
+        found: what that part holds.
+        expected: what it should hold.
+        nearest: the nearest valid address or part, or ``""`` when there is none.
+    """
+
+    def __init__(self, address: str, *, part: str, found: str, expected: str, nearest: str = "") -> None:
+        super().__init__(address, part, found, expected, nearest)
+        self.address = address
+        self.part = part
+        self.found = found
+        self.expected = expected
+        self.nearest = nearest
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
+        found = f"{self.found!r}" if self.found else "nothing"
+        return f"{self.address!r} is not an address: the {self.part} is {found}, expected {self.expected}{hint}"
+
+
+class ConfigError(LocalError):
+    """A mistake in a configuration file.
+
+    Attributes:
+        file: the file's name.
+        line: the line of the mistake, counted from 1, or 0 where it is not known.
+        where: the key in TOML's dotted form: ``listeners[0].adress``.
+        problem: what is wrong, with the remedy.
+    """
+
+    def __init__(self, file: str, *, where: str, problem: str, line: int = 0) -> None:
+        super().__init__(file, where, problem, line)
+        self.file = file
+        self.line = line
+        self.where = where
+        self.problem = problem
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.where}: {self.problem}" if self.where else f"{place}: {self.problem}"
+
+
+class EncodeError(LocalError):
+    """A value that cannot travel. Nothing of it was sent.
+
+    Attributes:
+        codec: the codec's name.
+        problem: what cannot be encoded, where in the value, and the remedy.
+    """
+
+    def __init__(self, codec: str, problem: str) -> None:
+        super().__init__(codec, problem)
+        self.codec = codec
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"cannot be sent as {self.codec}: {self.problem}"
+
+
+class BindError(LocalError):
+    """A listener that cannot be opened.
+
+    Attributes:
+        address: the address to listen on.
+        problem: why not, and the remedy.
+        errno: the system's error number, or 0.
+    """
+
+    def __init__(self, address: str, problem: str, *, errno: int = 0) -> None:
+        super().__init__(address, problem, errno)
+        self.address = address
+        self.problem = problem
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.problem}"
+
+
+class PeerError(AnyplugError):
+    """A fault of the other end: what it sent, or what it said about our request."""
+
+    code = Code.PROTOCOL
+
+
+class ProtocolError(PeerError):
+    """Bytes that break the protocol or the framing. The connection cannot go on after it.
+
+    Attributes:
+        problem: what was found against what was expected.
+        code: the code to tell the peer.
+    """
+
+    def __init__(self, problem: str, *, code: Code = Code.PROTOCOL) -> None:
+        super().__init__(problem, code)
+        self.problem = problem
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class TooLarge(ProtocolError):
+    """More than a limit allows, refused before memory is taken for it.
+
+    Attributes:
+        what: what is too large: ``message``, ``frame``, ``line``, ``nesting``.
+        size: the size found, or None where only "more" is known.
+        limit: the limit.
+        unit: the unit of both, ``bytes`` by default.
+    """
+
+    def __init__(self, what: str, *, size: int | None, limit: int, unit: str = "bytes") -> None:
+        self.what = what
+        self.size = size
+        self.limit = limit
+        self.unit = unit
+        found = "more" if size is None else f"{size:,} {unit}"
+        super().__init__(f"{what} too large: {found}, the limit is {limit:,} {unit}", code=Code.TOO_LARGE)
+
+
+class DecodeError(PeerError):
+    """A whole message that is not what was agreed. The conversation can go on after it.
+
+    Attributes:
+        codec: the codec's name.
+        problem: what was found against what was expected, with its place: a byte offset or a path such as
+            ``$.users[3]``.
+    """
+
+    code = Code.BAD_MESSAGE
+
+    def __init__(self, codec: str, problem: str) -> None:
+        super().__init__(codec, problem)
+        self.codec = codec
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"not a valid {self.codec} message: {self.problem}"
+
+
+class Refused(PeerError):
+    """A definite no from the other end.
+
+    Attributes:
+        code: why, from the closed set `Code`.
+        text: the peer's sentence, for people. It is the peer's text: escape it before it goes to a terminal.
+    """
+
+    def __init__(self, code: Code, text: str = "") -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"refused ({self.code.word}): {self.text}" if self.text else f"refused ({self.code.word})"
+
+
+class ConnectionClosed(AnyplugError):
+    """The conversation ended cleanly, at a message boundary; or it was closed on this side before.
+
+    Attributes:
+        code: the reason the closing side gave.
+        text: its sentence, or ``""``.
+    """
+
+    def __init__(self, code: Code = Code.OK, text: str = "") -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        why = f" ({self.code.word})" if self.code else ""
+        return f"the connection is closed{why}: {self.text}" if self.text else f"the connection is closed{why}"
+
+
+class Broken(AnyplugError):
+    """The conversation ended in the middle: reset, cut inside a message, or silent for too long.
+
+    What was on its way then is unknown: it may have arrived or not.
+
+    Attributes:
+        problem: what happened.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the connection broke: {self.problem}"
+
+
+class ConnectError(AnyplugError):
+    """No conversation could be opened.
+
+    Attributes:
+        address: where to.
+        step: the step that failed: ``resolve``, ``connect`` or ``handshake``.
+        problem: what happened in that step.
+        remedy: what to try next.
+        errno: the system's error number, or 0.
+    """
+
+    def __init__(self, address: str, *, step: str, problem: str, remedy: str, errno: int = 0) -> None:
+        super().__init__(address, step, problem, remedy, errno)
+        self.address = address
+        self.step = step
+        self.problem = problem
+        self.remedy = remedy
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return f"cannot connect to {self.address}: {self.problem} (step: {self.step}); {self.remedy}"
+
+
+class Timeout(AnyplugError, TimeoutError):
+    """A deadline passed.
+
+    Attributes:
+        what: what was waited for.
+        seconds: how long.
+    """
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(what, seconds)
+        self.what = what
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.what}: no answer within {self.seconds:g} s"

@@ -1,0 +1,97 @@
+"""The life of a server process: signals, the service manager, the event loop.
+
+SIGTERM and SIGINT drain; a second one ends at once. SIGHUP reloads, where there is something to reload. The service
+manager is told READY, RELOADING and STOPPING by the protocol of sd_notify(3), when it asked to be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from anyplug.server.notify import Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from anyplug.address import Address
+    from anyplug.server.server import Server
+
+__all__ = ["live", "new_loop", "run"]
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop of uvloop, where there is one for this system, else of asyncio."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def run(server: Server, addresses: Sequence[str | Address]) -> None:
+    """Serve these addresses in a new event loop until a signal ends it."""
+
+    async def main() -> None:
+        await server.start(*addresses)
+        await live(server)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+async def live(
+    server: Server, *, reload: Callable[[], None] | None = None, stopping: Callable[[], None] | None = None
+) -> None:
+    """Go on until a signal says stop, then drain.
+
+    Args:
+        server: already listening.
+        reload: called on SIGHUP; whatever it raises is its own to report.
+        stopping: called once when the first signal has come.
+    """
+    loop = asyncio.get_running_loop()
+    notifier = Notifier.from_environment()
+    stop = asyncio.Event()
+    force = asyncio.Event()
+
+    def on_stop() -> None:
+        (force if stop.is_set() else stop).set()
+
+    def on_reload() -> None:
+        notifier.reloading()
+        if reload is not None:
+            reload()
+        notifier.ready()
+
+    handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: on_stop, signal.SIGINT: on_stop}
+    if reload is not None:
+        handlers[signal.SIGHUP] = on_reload
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    watchdog = loop.create_task(notifier.feed_watchdog())
+    try:
+        notifier.ready(", ".join(server.addresses))
+        await stop.wait()
+        notifier.stopping()
+        if stopping is not None:
+            stopping()
+        await _first(server.drain(), force.wait())
+        if force.is_set():
+            await server.drain(0)
+    finally:
+        watchdog.cancel()
+        for number in handlers:
+            loop.remove_signal_handler(number)
+
+
+async def _first(*works: Coroutine[object, object, object]) -> None:
+    """Wait until one of them is done, and cancel the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,156 @@
+"""A listener: one address that is listened on, and the way in for who connects to it.
+
+Every connection takes a place before anything of it is read. Who gets none is told so, in the protocol it speaks, and
+closed; telling is bounded too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from anyplug.server.doors import Door, PlainDoor, PlugDoor
+from anyplug.transport.accept import Acceptor
+from anyplug.transport.bind import Bound, bind
+from anyplug.transport.link import Link
+from anyplug.transport.names import SockAddr, host_of
+from anyplug.transport.options import SocketOptions, apply_stream_options
+from anyplug.transport.packets import PacketTransport
+
+if TYPE_CHECKING:
+    import socket
+
+    from anyplug.address import Address
+    from anyplug.server.admission import Admission
+    from anyplug.server.context import Context
+
+__all__ = ["Listener"]
+
+TURN_AWAY_MOST = 128
+"""Peers that are being told ``busy`` at once. More are closed without a word, for each costs a descriptor for a
+moment."""
+
+
+class Listener:
+    """One address of a server, for streams and connected packets.
+
+    Args:
+        address: where, and for a plain listener which service, framing and codec.
+        context: what the server's parts share.
+        options: of the sockets.
+        admission: places of this listener alone, beside those of the server; None for no bound of its own.
+
+    Raises:
+        BindError: a plain listener whose service, framing or codec is not there or does not fit.
+    """
+
+    def __init__(
+        self, address: Address, context: Context, *, options: SocketOptions, admission: Admission | None = None
+    ) -> None:
+        self.address = address
+        """Where; after `open` with the port that was given."""
+        self._context = context
+        self._options = options
+        self._admissions = [context.admission, *([admission] if admission is not None else [])]
+        self._door: Door = PlugDoor(context) if address.is_plug else PlainDoor(address, context)
+        self._acceptors: list[Acceptor] = []
+        self._bound: Bound | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._turning_away = 0
+
+    def open(self) -> None:
+        """Bind and accept.
+
+        Raises:
+            BindError: the address cannot be listened on.
+        """
+        self._bound = bind(self.address, options=self._options)
+        self.address = self._bound.address
+        loop = asyncio.get_running_loop()
+        self._acceptors = [Acceptor(loop, sock, self._accept, self._trouble) for sock in self._bound.sockets]
+
+    def close(self) -> None:
+        """Accept no more; open conversations go on."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
+        if self._bound is not None:
+            self._bound.close()
+            self._bound = None
+        for task in tuple(self._opening):
+            task.cancel()
+
+    def _accept(self, sock: socket.socket, name: SockAddr) -> None:
+        host = host_of(name, sock.family)
+        busy = self._enter(host)
+        if busy:
+            self._context.log.info("busy", address=str(self.address), peer=host, problem=busy)
+            if self._turning_away >= TURN_AWAY_MOST:
+                sock.close()
+                return
+            self._turning_away += 1
+        leave = partial(self._leave, host, turned_away=bool(busy))
+        task = asyncio.get_running_loop().create_task(self._receive(sock, busy, leave))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _receive(self, sock: socket.socket, busy: str, leave: partial[None]) -> None:
+        """From an accepted socket to an open link."""
+        try:
+            entrance = await self._door.identify(sock, busy)
+            if entrance is not None:
+                context = self._context
+                loop = asyncio.get_running_loop()
+                link = Link(
+                    entrance.session,
+                    entrance.opener,
+                    limits=context.limits,
+                    loop=loop,
+                    links=context.links,
+                    on_lost=leave,
+                )
+                await self._attach(loop, sock, link)
+                return
+        except OSError as error:
+            self._context.log.info("lost_at_the_door", address=str(self.address), problem=str(error))
+        except BaseException:
+            self._abandon(sock, leave)
+            raise
+        self._abandon(sock, leave)
+
+    async def _attach(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, link: Link) -> None:
+        if self.address.is_packet:
+            PacketTransport(loop, sock, link)
+            return
+        apply_stream_options(sock, self._options)
+        await loop.connect_accepted_socket(lambda: link, sock)
+
+    def _abandon(self, sock: socket.socket, leave: partial[None]) -> None:
+        with suppress(OSError):
+            sock.close()
+        leave()
+
+    def _enter(self, host: str) -> str:
+        """Take places for a peer; returns why there are none, or an empty string."""
+        taken = []
+        for admission in self._admissions:
+            why = admission.enter(host)
+            if why:
+                for earlier in taken:
+                    earlier.leave(host)
+                return why
+            taken.append(admission)
+        return ""
+
+    def _leave(self, host: str, *, turned_away: bool) -> None:
+        if turned_away:
+            self._turning_away -= 1
+        else:
+            for admission in self._admissions:
+                admission.leave(host)
+        self._context.changed()
+
+    def _trouble(self, problem: str) -> None:
+        self._context.log.warning("accept_trouble", address=str(self.address), problem=problem)

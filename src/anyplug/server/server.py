@@ -1,0 +1,225 @@
+"""The server: services, listeners, and one life.
+
+``start`` opens listeners, ``drain`` ends everything in order within a time. ``run`` does both around signals, for
+programs that are nothing but a server; it is in `anyplug.server.lifecycle`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from anyplug.address import Address
+from anyplug.errors import Code, LocalError
+from anyplug.limits import DEFAULTS
+from anyplug.server.admission import Admission
+from anyplug.server.context import Context
+from anyplug.server.datagrams import DatagramListener
+from anyplug.server.exposure import check_exposure
+from anyplug.server.lifecycle import run
+from anyplug.server.listener import Listener
+from anyplug.server.logs import Log
+from anyplug.services import base as services
+from anyplug.transport.options import DEFAULT_OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from anyplug.limits import Limits
+    from anyplug.services.base import ConversationHandler, ReplyHandler, Service
+    from anyplug.transport.options import SocketOptions
+
+__all__ = ["Server"]
+
+CUT_TIME = 1.0
+"""How long a conversation that is cut may take to hear so, seconds."""
+
+_STOPPING = "the server is stopping"
+
+
+class Server:
+    """Named services, and the addresses they are reached at.
+
+    Args:
+        limits: the bounds; `anyplug.Limits` says each with its unit and reason.
+        options: of the sockets.
+        token: what entitles clients of plug listeners; by default nothing is asked for.
+        insecure: listen beyond this machine without a token.
+        log: where events go; by default the logger ``anyplug``.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits = DEFAULTS,
+        options: SocketOptions = DEFAULT_OPTIONS,
+        token: str = "",
+        insecure: bool = False,
+        log: Log | None = None,
+    ) -> None:
+        self._options = options
+        self._insecure = insecure
+        admission = Admission(limits.connections, limits.connections_per_address)
+        self._context = Context(
+            limits=limits, log=log or Log(), token=token, incarnation=secrets.token_hex(8), admission=admission
+        )
+        self._listeners: dict[str, Listener | DatagramListener] = {}
+
+    # Services.
+
+    def reply(self, name: str, *, blocking: bool = False, type: Any = None) -> Callable[[ReplyHandler], ReplyHandler]:
+        """Decorator: answer each message of the service ``name`` by what the function returns.
+
+        Args:
+            name: the service's name.
+            blocking: run a ``def`` function in a thread, since it waits or computes for long.
+            type: what messages are, where the annotation does not say.
+        """
+
+        def add(handler: ReplyHandler) -> ReplyHandler:
+            self.add(services.reply(name, handler, blocking=blocking, type=type))
+            return handler
+
+        return add
+
+    def service(self, name: str, *, type: Any = None) -> Callable[[ConversationHandler], ConversationHandler]:
+        """Decorator: an ``async def`` that holds each conversation of the service ``name``.
+
+        Args:
+            name: the service's name.
+            type: what messages are, where the annotation ``Connection[int]`` does not say.
+        """
+
+        def add(handler: ConversationHandler) -> ConversationHandler:
+            self.add(services.conversation(name, handler, type=type))
+            return handler
+
+        return add
+
+    def add(self, service: Service) -> None:
+        """Offer a service; one of the same name is replaced for conversations that begin from now on."""
+        self._context.services[service.name] = service.with_limits(self._context.limits)
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """What is offered, by name."""
+        return sorted(self._context.services.values(), key=lambda service: service.name)
+
+    def replace_services(self, new: Sequence[Service]) -> None:
+        """Offer these and no others. Running conversations go on with what they began with."""
+        limits = self._context.limits
+        self._context.services = {service.name: service.with_limits(limits) for service in new}
+
+    # Life.
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, with the ports as bound."""
+        return [str(listener.address) for listener in self._listeners.values()]
+
+    @property
+    def connections(self) -> int:
+        """Open connections, in all."""
+        return self._context.admission.total
+
+    async def start(self, *addresses: str | Address) -> None:
+        """Listen on all these addresses, or on none.
+
+        Raises:
+            AddressError: an address cannot be used.
+            BindError: it cannot be listened on.
+        """
+        opened: list[str] = []
+        try:
+            for address in addresses:
+                opened.append(self.listen(address))  # noqa: PERF401 - those opened so far are closed again
+        except BaseException:
+            for key in opened:
+                self.unlisten(key)
+            raise
+
+    def listen(self, address: str | Address, *, most: int | None = None) -> str:
+        """Listen on one address; returns the address as bound.
+
+        Args:
+            address: where, and for a plain listener which service: ``tcp://127.0.0.1:8080/echo?framing=lines``.
+            most: connections of this listener at once, beside the server's limit.
+        """
+        where = address if isinstance(address, Address) else Address.parse(address)
+        check_exposure(where, token=self._context.token, insecure=self._insecure)
+        listener: Listener | DatagramListener
+        if where.is_datagram:
+            listener = DatagramListener(where, self._context, options=self._options)
+        else:
+            limits = self._context.limits
+            own = Admission(most, limits.connections_per_address) if most is not None else None
+            listener = Listener(where, self._context, options=self._options, admission=own)
+        listener.open()
+        key = str(listener.address)
+        self._listeners[key] = listener
+        self._context.log.info("listening", address=key)
+        return key
+
+    def unlisten(self, address: str) -> None:
+        """Accept no more on an address (as `listen` returned it); its conversations go on."""
+        listener = self._listeners.pop(address, None)
+        if listener is None:
+            raise LocalError(f"not listening on {address}; listening on: {', '.join(self._listeners) or 'nothing'}")
+        listener.close()
+        self._context.log.info("listener_closed", address=address)
+
+    async def drain(self, seconds: float | None = None) -> int:
+        """Stop: accept no more, let conversations end, cut what is left after a time.
+
+        Args:
+            seconds: how long conversations may go on; by default `limits.drain`.
+
+        Returns:
+            How many conversations were cut.
+        """
+        context = self._context
+        context.draining = True
+        for address in list(self._listeners):
+            self.unlisten(address)
+        for link in tuple(context.links):
+            link.sink.drain(Code.GOING_AWAY, _STOPPING)
+        limit = context.limits.drain if seconds is None else seconds
+        if await context.ended(limit):
+            return 0
+        left = len(context.links)
+        context.log.warning("drain_cut", conversations=left, seconds=limit)
+        await self._cut()
+        return left
+
+    async def _cut(self) -> None:
+        """End what is left: say why, give that a moment to arrive, then cut."""
+        context = self._context
+        for link in tuple(context.links):
+            link.finish(Code.GOING_AWAY, _STOPPING)
+        for task in tuple(context.conversations):
+            task.cancel()
+        if not await context.ended(CUT_TIME):
+            for link in tuple(context.links):
+                link.abort()
+            await context.ended(CUT_TIME)
+
+    async def __aenter__(self) -> Self:
+        """The server itself; it is drained at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drain; at once where the block failed."""
+        await self.drain(0 if error is not None else None)
+
+    def run(self, *addresses: str | Address) -> None:
+        """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once. For programs that are nothing but
+        a server.
+
+        Raises:
+            AddressError, BindError: as `start`.
+        """
+        run(self, addresses)

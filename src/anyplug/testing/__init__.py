@@ -1,0 +1,15 @@
+"""Conformance suites: one for each interface, run on every implementation, ours and yours.
+
+A suite raises ``AssertionError`` with what it did, what it got and what it expected. It needs no test runner::
+
+    from anyplug.framing import Lines
+    from anyplug.testing import check_framing
+
+    check_framing(lambda limit: Lines(limit=limit))
+"""
+
+from __future__ import annotations
+
+from anyplug.testing.framing import check_framing
+
+__all__ = ["check_framing"]

@@ -1,0 +1,329 @@
+"""A link: one stream of the event loop joined to one session.
+
+It is the async shell around the four verbs, used by clients and servers alike. What arrives goes through the session
+and comes out as events, which go to the link's sink; the sink can be exchanged during a conversation (a reception
+hands over to a service). What is said is gathered in the session, and given to the kernel once a turn of the loop, or
+as soon as `GATHER` bytes wait.
+
+The end has an order of its own. `finish` says goodbye, flushes, ends the sending half, and then waits for the peer's
+end, since a socket that is closed while bytes wait in its receive buffer sends a reset, and a reset can destroy what
+the peer has not read yet (RFC 1122, section 4.2.2.13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Protocol, cast
+
+from anyplug.errors import AnyplugError, Broken, Code, Timeout
+from anyplug.messages import Ended, Fault
+from anyplug.transport.names import name_of
+from anyplug.transport.pulse import Pulse
+from anyplug.wire import Vigil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyplug.limits import Limits
+    from anyplug.messages import Event
+    from anyplug.wire import Session
+
+__all__ = ["GATHER", "LINGER", "Link", "Sink"]
+
+GATHER = 64 * 1024
+"""Bytes gathered before they are given to the kernel within a turn of the loop. More would only add latency."""
+
+LINGER = 2
+"""Seconds that a finished link waits for the peer's end after everything was flushed."""
+
+
+class Sink(Protocol):
+    """Where the events of a link go."""
+
+    def handle(self, event: Event) -> None:
+        """One event of the session. After `Ended` no message comes; `Fault` is always the last."""
+
+    def writable(self) -> None:
+        """The peer takes bytes again, after it did not."""
+
+    def lost(self) -> None:
+        """The stream is gone, after the last event. Called once."""
+
+    def drain(self, code: Code, text: str) -> None:
+        """This side stops: end when what is under way is done."""
+
+
+class Link(asyncio.Protocol):
+    """One stream and its session."""
+
+    __slots__ = (
+        "_finishing",
+        "_links",
+        "_on_lost",
+        "_opener",
+        "_over",
+        "_paused",
+        "_quiet_since",
+        "_rooms",
+        "_stalled",
+        "_vigil",
+        "bytes_sent",
+        "flush_scheduled",
+        "limits",
+        "loop",
+        "session",
+        "sink",
+        "transport",
+        "writing_paused",
+    )
+
+    transport: asyncio.Transport
+    sink: Sink
+
+    def __init__(
+        self,
+        session: Session,
+        opener: Callable[[Link], Sink],
+        *,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        links: set[Link] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        """Made with its session, and opened by the event loop.
+
+        Args:
+            session: the protocol.
+            opener: makes the first sink, once the stream is open.
+            limits: the bounds of this side.
+            loop: the event loop.
+            links: where this link is kept while it is open.
+            on_lost: called once, when an open stream is gone.
+        """
+        self.session = session
+        self._opener: Callable[[Link], Sink] | None = opener
+        self._links = links
+        self.limits = limits
+        self.bytes_sent = 0
+        self.writing_paused = False
+        """The peer does not take what is queued; a sink that can should say less."""
+        self.flush_scheduled = False
+        """What was said goes to the kernel at the end of this turn."""
+        self.loop = loop
+        self._on_lost = on_lost
+        self._vigil: Vigil | None = None
+        self._rooms: list[asyncio.Future[None]] | None = None
+        self._paused = False
+        self._over = False
+        self._finishing = False
+        self._stalled: tuple[int, float] | None = None
+        self._quiet_since: float | None = None
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The stream is open."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=self.limits.queue, low=self.limits.queue // 4)
+        self._vigil = Vigil(self.session, self.limits, self.loop.time())
+        Pulse.of(self.loop).add(self)
+        if self._links is not None:
+            self._links.add(self)
+        opener, self._opener = self._opener, None
+        if opener is not None:
+            self.sink = opener(self)
+        if self.session.queued:
+            self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._finishing:
+            return
+        session = self.session
+        session.receive_data(data)
+        self._dispatch()
+        if session.queued:
+            self.flush()
+
+    def eof_received(self) -> bool:
+        """The peer has ended its half. Ours stays open; who holds the conversation ends it."""
+        if not self._over:
+            self.session.receive_eof()
+            self._dispatch()
+        self._over = True
+        if self._finishing:
+            return False
+        if self.session.queued:
+            self.flush()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The stream is gone, cleanly or not."""
+        Pulse.of(self.loop).discard(self)
+        if self._links is not None:
+            self._links.discard(self)
+        if not self._over:
+            self._over = True
+            why = (
+                f"{exc.strerror or exc}"
+                if isinstance(exc, OSError)
+                else str(exc or "the stream was closed on this side")
+            )
+            self.sink.handle(Fault(Broken(why.lower())))
+        self.session.sending = False
+        self.resume_writing()
+        self.sink.lost()
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def pause_writing(self) -> None:
+        """More than `limits.queue` bytes wait for the peer."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The peer has taken most of what waited."""
+        self.writing_paused = False
+        self._stalled = None
+        rooms, self._rooms = self._rooms, None
+        for room in rooms or ():
+            if not room.done():
+                room.set_result(None)
+        self.sink.writable()
+
+    # What the ends of the conversation call.
+
+    def flush(self) -> None:
+        """Give all that was said to the kernel now."""
+        self.flush_scheduled = False
+        if self.session.queued:
+            data = self.session.data_to_send()
+            self.bytes_sent += len(data)
+            self.transport.write(data)
+
+    def flush_soon(self) -> None:
+        """Something was said: give it to the kernel at the end of this turn, or now where much waits already."""
+        if self.session.queued >= GATHER:
+            self.flush()
+        elif not self.flush_scheduled:
+            self.flush_scheduled = True
+            self.loop.call_soon(self.flush)
+
+    async def room(self) -> None:
+        """Wait until the peer takes bytes again."""
+        while self.writing_paused:
+            future: asyncio.Future[None] = self.loop.create_future()
+            if self._rooms is None:
+                self._rooms = []
+            self._rooms.append(future)
+            await future
+
+    def pause_reading(self) -> None:
+        """Read no more for now: TCP holds the peer back."""
+        if not self._paused and not self._finishing and not self._over:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The peer's and our own address, for people and logs."""
+        info = self.transport.get_extra_info
+        sock = info("socket")
+        family = socket.AF_INET if sock is None else sock.family
+        return name_of(info("peername"), family), name_of(info("sockname"), family)
+
+    @property
+    def over(self) -> bool:
+        """The peer has ended, or the stream is gone: nothing more will come."""
+        return self._over
+
+    def finish(self, code: Code = Code.OK, text: str = "") -> None:
+        """End the conversation in order: say goodbye, flush, end our half, wait a little for the peer's end. A second
+        call does nothing.
+        """
+        if self._finishing or self.transport.is_closing():
+            return
+        self.session.send_eof(code, text)
+        self.flush()
+        self.resume_reading()
+        self._finishing = True
+        if self._over:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def send_eof(self, code: Code = Code.OK, text: str = "") -> None:
+        """End our half only; what the peer still says is heard."""
+        if not self.session.sending:
+            return
+        self.session.send_eof(code, text)
+        self.flush()
+        if not self.session.has_requests and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def abort(self) -> None:
+        """Cut the stream at once."""
+        self.transport.abort()
+
+    def tick(self, now: float) -> None:
+        """Look after deadlines; called by the pulse about once a second."""
+        if self._tick_writing(now) or self._vigil is None:
+            return
+        if self._finishing:
+            self._tick_linger(now)
+            return
+        try:
+            self._vigil.tick(now, reading=not self._paused)
+        except AnyplugError as error:
+            self._give_up(error)
+        if self.session.queued:
+            self.flush()
+
+    # Inside.
+
+    def _dispatch(self) -> None:
+        for event in self.session.events():
+            kind = type(event)
+            if kind is Ended or kind is Fault:
+                self._over = True
+            self.sink.handle(event)
+            if kind is Fault or (kind is Ended and not self.session.sending):
+                self.finish()
+
+    def _tick_writing(self, now: float) -> bool:
+        """Cut a peer that takes nothing of what is queued. True when it was cut."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self._stalled = None
+        elif self._stalled is None or self._stalled[0] != waiting:
+            self._stalled = (waiting, now)
+        elif now - self._stalled[1] >= self.limits.write:
+            self._give_up(Broken(f"the peer took none of {waiting:,} queued bytes for {self.limits.write:g} s"))
+            self.transport.abort()
+            return True
+        return False
+
+    def _tick_linger(self, now: float) -> None:
+        if self.transport.get_write_buffer_size():
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        elif now - self._quiet_since >= LINGER:
+            self.transport.close()
+
+    def _give_up(self, error: AnyplugError) -> None:
+        """This side ends the conversation over a deadline."""
+        if not self._over:
+            self._over = True
+            self.sink.handle(Fault(error))
+        code = Code.IDLE if isinstance(error, Timeout) and not self.session.pending else Code.SLOW
+        self.finish(code, str(error))

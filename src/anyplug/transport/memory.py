@@ -1,0 +1,258 @@
+"""Two asyncio transports joined in memory: what one writes, the protocol of the other gets, without any socket.
+
+For tests, and to plug a client into a server of the same process. Order, limits, half-close and the calls of the
+protocols are those of a socket's transport; the loop delivers, never the caller. `MemoryTransport.cut_after` breaks the
+connection at a chosen byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Cut", "MemoryTransport", "memory_pair"]
+
+Cut: TypeAlias = Literal["reset", "eof", "silence"]
+"""How a connection breaks: both ends get `ConnectionResetError`; the reader gets an end of the stream; or nothing comes
+any more."""
+
+HIGH_WATER: Final = 64 * 1024
+"""Bytes on their way at which the writing protocol is asked to pause; asyncio's own default."""
+
+
+def memory_pair(
+    a: asyncio.Protocol, b: asyncio.Protocol, *, loop: asyncio.AbstractEventLoop | None = None, piece: int | None = None
+) -> tuple[MemoryTransport, MemoryTransport]:
+    """Join two protocols. ``connection_made`` of both has been called when this returns.
+
+    Args:
+        a: the protocol of one end.
+        b: the protocol of the other.
+        loop: the loop that delivers; the running one by default.
+        piece: deliver in pieces of so many bytes, one for each turn of the loop; by default as it was written.
+    """
+    loop = loop or asyncio.get_running_loop()
+    ends = MemoryTransport(loop, a, "memory:a", piece), MemoryTransport(loop, b, "memory:b", piece)
+    ends[0]._join(ends[1])
+    ends[1]._join(ends[0])
+    a.connection_made(ends[0])
+    b.connection_made(ends[1])
+    return ends
+
+
+class MemoryTransport(asyncio.Transport):
+    """One end of a pair made by `memory_pair`. ``get_extra_info`` knows ``sockname`` and ``peername``."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, name: str, piece: int | None
+    ) -> None:
+        """Made by `memory_pair`."""
+        super().__init__()
+        self._loop = loop
+        self._protocol = protocol
+        self._name = name
+        self._piece = piece
+        self._peer = self
+        self._way: deque[bytes] = deque()  # what this end has written and the other has not got
+        self._way_size = 0
+        self._delivering = False
+        self._high, self._low = HIGH_WATER, HIGH_WATER // 4
+        self._protocol_paused = self._read_paused = False
+        self._closing = self._lost = False
+        self._eof_sent = self._eof_delivered = self._hears = False
+        self._left: int | None = None
+        self._cut: Cut = "reset"
+
+    def __repr__(self) -> str:
+        state = "closed" if self._lost else "closing" if self._closing else "open"
+        return f"<MemoryTransport {self._name} {state} queued={self._way_size}>"
+
+    def _join(self, peer: MemoryTransport) -> None:
+        self._peer = peer
+        self._hears = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """``sockname`` and ``peername``."""
+        return {"sockname": self._name, "peername": self._peer._name}.get(name, default)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol of this end."""
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol have this end from now on."""
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    # Reading.
+
+    def is_reading(self) -> bool:
+        """Whether this end's protocol gets what arrives."""
+        return not (self._read_paused or self._closing)
+
+    def pause_reading(self) -> None:
+        """Deliver no more to this end; what the other writes waits, and counts against its limits."""
+        self._read_paused = True
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+        self._read_paused = False
+        self._peer._deliver_soon()
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes, in order."""
+        if self._eof_sent:
+            raise RuntimeError("write after write_eof: this side has ended")
+        if self._closing or not data:
+            return
+        self._way.append(bytes(data))
+        self._way_size += len(data)
+        self._deliver_soon()
+        if self._way_size > self._high and not self._protocol_paused:
+            self._protocol_paused = True
+            self._protocol.pause_writing()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Send all of them, as one."""
+        self.write(b"".join(list_of_data))
+
+    def can_write_eof(self) -> bool:
+        """True: a half can be closed."""
+        return True
+
+    def write_eof(self) -> None:
+        """Say that this side sends no more; reading goes on."""
+        if not self._closing:
+            self._eof_sent = True
+            self._deliver_soon()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes on their way."""
+        return self._way_size
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high water mark, bytes."""
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set above how many bytes on their way the protocol is paused, and at how many it resumes; a quarter of `high`
+        by default.
+        """
+        if high is None:
+            high = HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"the high water mark ({high}) must be at least the low one ({low}), and that at least 0")
+        self._high, self._low = high, low
+
+    # Ending.
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be once everything written has arrived."""
+        return self._closing
+
+    def close(self) -> None:
+        """Close once everything written has arrived; nothing is read any more."""
+        if not self._closing:
+            self._closing = True
+            self._deliver_soon()
+            self._peer._deliver_soon()  # what it has on its way here will not be read: it learns of that
+
+    def abort(self) -> None:
+        """Close now; what is on its way is lost, and the other end gets `ConnectionResetError`."""
+        self._break(None, ConnectionResetError("the other end has reset the connection"))
+
+    def cut_after(self, count: int, *, how: Cut = "reset") -> None:
+        """Break the connection once `count` more bytes of this end have arrived; with 0 at the next turn of the
+        loop.
+        """
+        self._left = count
+        self._cut = how
+        self._deliver_soon()
+
+    # Delivering, from this end to the other.
+
+    def _deliver_soon(self) -> None:
+        if not self._delivering:
+            self._delivering = True
+            self._loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        self._delivering = False
+        peer = self._peer
+        if self._lost and peer._lost:
+            return
+        if self._left == 0:
+            self._cut_now()
+        elif self._way and peer._closing:
+            self._break_unread()
+        elif self._way and not peer._read_paused:
+            self._deliver_piece()
+        elif not self._way:
+            self._deliver_end()
+
+    def _deliver_piece(self) -> None:
+        data = self._way.popleft()
+        limit = min(x for x in (self._piece, self._left, len(data)) if x is not None)
+        if limit < len(data):
+            self._way.appendleft(data[limit:])
+            data = data[:limit]
+        self._way_size -= len(data)
+        if self._left is not None:
+            self._left -= len(data)
+        self._deliver_soon()
+        self._peer._protocol.data_received(data)
+        if self._protocol_paused and self._way_size <= self._low:
+            self._protocol_paused = False
+            self._protocol.resume_writing()
+
+    def _deliver_end(self) -> None:
+        """Everything written has arrived: an end of the stream follows, where this side has ended."""
+        peer = self._peer
+        if (self._eof_sent or self._closing) and not (self._eof_delivered or peer._closing or peer._read_paused):
+            self._eof_delivered = True
+            if not peer._protocol.eof_received():
+                peer.close()
+        if self._closing:
+            self._lose(None)
+
+    def _break_unread(self) -> None:
+        """The other end has closed and reads no more: as TCP does, what is on its way there is answered with a
+        reset.
+        """
+        self._way.clear()
+        self._way_size = 0
+        if not self._closing:
+            self._closing = True
+            self._lose(ConnectionResetError("the other end has closed the connection"))
+        else:
+            self._lose(None)
+
+    def _cut_now(self) -> None:
+        if self._cut == "reset":
+            cut = ConnectionResetError("the connection was cut")
+            self._break(cut, cut)
+            return
+        self._way.clear()
+        self._way_size = 0
+        if self._cut == "eof":
+            self._left, self._eof_sent = None, True
+            self._deliver_end()
+
+    def _break(self, here: Exception | None, there: Exception) -> None:
+        for end, error in ((self, here), (self._peer, there)):
+            end._closing = True
+            end._way.clear()
+            end._way_size = 0
+            end._lose(error)
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._lost:
+            self._lost = True
+            self._loop.call_soon(self._protocol.connection_lost, error)

@@ -1,0 +1,82 @@
+"""Questions that wait for their answers.
+
+On a plug connection an answer carries its request's id, so answers come in any order. On a plain one the answer is
+simply the next message, so the oldest question gets it. A question given up leaves its place behind: its late answer is
+dropped, and is not taken for the next one's.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+__all__ = ["Asks"]
+
+W = TypeVar("W")
+
+_LAST_ID = (1 << 32) - 1
+
+
+class Asks(Generic[W]):
+    """The open questions of one connection; ``W`` is what the shell waits with (a future, an event)."""
+
+    __slots__ = ("_last", "_waiting", "late")
+
+    def __init__(self, *, last: int = 0) -> None:
+        """``last``: the id before the first one."""
+        self._waiting: OrderedDict[int, W | None] = OrderedDict()  # a dict would take ever longer to give its oldest
+        self._last = last
+        self.late = 0
+        """Answers that came after their question was given up, or to no question at all."""
+
+    def __len__(self) -> int:
+        """Questions whose answer is still to come, given up or not."""
+        return len(self._waiting)
+
+    def open(self, waiter: W) -> int:
+        """A new question; returns its id, which no open question has."""
+        number = self._last % _LAST_ID + 1
+        while number in self._waiting:
+            number = number % _LAST_ID + 1
+        self._last = number
+        self._waiting[number] = waiter
+        return number
+
+    def give_up(self, number: int) -> None:
+        """Nobody waits for this answer any more. Its place stays until the answer comes."""
+        if number in self._waiting:
+            self._waiting[number] = None
+
+    def forget(self, number: int) -> None:
+        """The question was never sent."""
+        self._waiting.pop(number, None)
+
+    def answer(self, number: int) -> W | None:
+        """The answer to the question ``number`` is here: who waits for it, or None (counted in `late`)."""
+        waiter = self._waiting.pop(number, None)
+        if waiter is None:
+            self.late += 1
+        return waiter
+
+    def answer_oldest(self, bodies: list[bytes]) -> tuple[list[tuple[W, bytes]], list[bytes]]:
+        """Messages came in order: give each open question one, the oldest first.
+
+        Returns:
+            Who gets what, and the messages that nobody asked for.
+        """
+        pairs: list[tuple[W, bytes]] = []
+        waiting = self._waiting
+        used = min(len(waiting), len(bodies))
+        for body in bodies[:used]:
+            _, waiter = waiting.popitem(last=False)
+            if waiter is None:
+                self.late += 1
+            else:
+                pairs.append((waiter, body))
+        return pairs, bodies[used:]
+
+    def end(self) -> list[W]:
+        """No answer will come any more: all who still wait."""
+        waiting = [waiter for waiter in self._waiting.values() if waiter is not None]
+        self._waiting.clear()
+        return waiting

@@ -1,0 +1,273 @@
+"""The plug session: the native protocol, both roles, over `frames`, `parts` and the table of `states`.
+
+The client says preface and HELLO; the server answers preface and WELCOME or REFUSED; then both talk. Payloads of DATA
+are bodies as they are. REQUEST and REPLY begin with the request's id (u32, not 0). PING is answered with PONG by the
+session itself. BYE is the last frame of its sender. A server that hears it may still finish what it was asked; a client
+that hears it answers BYE at once, for the server listens no more. Whoever breaks the protocol is told why in a BYE and
+is not listened to any more.
+
+Rule: a run of DATA, REQUEST or REPLY frames is handled at once; every other kind is handled frame by frame, since it
+may change the state. What is whole before a fault is reported before it, however the stream was cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from anyplug.errors import AnyplugError, Broken, Code, ProtocolError
+from anyplug.messages import Data, Ended, Failed, Fault, Hello, Pong, Refusal, Replies, Requests, Welcome
+from anyplug.wire.frames import HEADER, ID_SIZE, PREFACE, FrameDecoder, Kind, encode_frame
+from anyplug.wire.parts import Assembly, cut_ids
+from anyplug.wire.sender import PlugSender
+from anyplug.wire.states import Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyplug.limits import Limits
+
+__all__ = ["VERSION", "PlugSession"]
+
+VERSION = 1
+"""The version of the protocol."""
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+_MESSAGES = frozenset({Kind.DATA, Kind.REQUEST, Kind.REPLY})
+_AMONG_PARTS = frozenset({Kind.PING, Kind.PONG, Kind.ERROR, Kind.PART}) | _MESSAGES
+_CUT = {
+    State.PREFACE: "before the end of the preface",
+    State.HELLO: "before its HELLO",
+    State.VERDICT: "before its HELLO was answered",
+    State.ANSWER: "before it answered HELLO",
+    State.OPEN: "without a BYE",
+}
+
+
+class PlugSession(PlugSender):
+    """One end of a plug connection.
+
+    Args:
+        role: client or server. A client says `send_hello` first; a server answers the `Hello` event with
+            `send_welcome` or `send_refused`.
+        limits: the bounds of this side.
+    """
+
+    __slots__ = ("_assembly", "_decoder", "_preface")
+
+    def __init__(self, role: Role, limits: Limits) -> None:
+        super().__init__(role, limits)
+        self._preface: bytes | None = b""  # as far as it came; None once it is whole
+        self._decoder = FrameDecoder(limits.message)
+        self._assembly: Assembly | None = None
+
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not whole yet; 0 once the peer has ended."""
+        if not self.receiving:
+            return 0
+        held = self._decoder.pending + len(self._preface or b"")
+        return held + self._assembly.size if self._assembly is not None else held
+
+    def receive_data(self, data: bytes) -> None:
+        """Take the next bytes. After BYE, REFUSED or a fault they are dropped."""
+        self.received += len(data)
+        if not self.receiving:
+            return
+        if self._preface is not None:
+            data = self._read_preface(self._preface, data)
+            if not self.receiving:
+                return
+        decoder = self._decoder
+        try:
+            for kind, payloads in decoder.feed(data):
+                self._receive_run(kind, payloads)
+                if not self.receiving:
+                    return
+        except ProtocolError as error:
+            self._fail(error)
+        else:
+            if decoder.error is not None:
+                self._fail(decoder.error)
+
+    def receive_eof(self) -> None:
+        """The stream has ended. Without a BYE before it this is `Broken`: the native protocol always says goodbye."""
+        if not self.receiving:
+            return
+        inside = self.state is State.OPEN and (self.pending or self._assembly is not None)
+        problem = f"the peer closed the stream {'inside a message' if inside else _CUT[self.state]}"
+        self.sending = False
+        self._stop(Broken(problem))
+
+    def _read_preface(self, had: bytes, data: bytes) -> bytes:
+        """Take what belongs to the preface; returns the rest."""
+        missing = len(PREFACE) - len(had)
+        have = had + data[:missing]
+        if not PREFACE.startswith(have):
+            self.sending = False  # nothing is said to it: what it speaks is not known
+            found = (had + data)[:32]
+            self._stop(ProtocolError(f"the peer does not speak the plug protocol: it sent {found!r}"))
+            return b""
+        if len(have) < len(PREFACE):
+            self._preface = have
+            return b""
+        self._preface = None
+        self._enter(State.HELLO if self.role is Role.SERVER else State.ANSWER)
+        return data[missing:]
+
+    def _receive_run(self, kind: int, payloads: list[bytes]) -> None:
+        row = self._takes.get(kind)
+        if row is None:
+            raise self._out_of_place(kind)
+        reader = _READERS[row.reader]
+        if kind in _MESSAGES:
+            self.batches += 1
+            if self._assembly is not None:
+                assembly, self._assembly = self._assembly, None
+                payloads[0] = assembly.finish(kind, payloads[0])
+            reader(self, payloads)
+            return
+        for payload in payloads:
+            if self._takes.get(kind) is not row or (self._assembly is not None and kind not in _AMONG_PARTS):
+                raise self._out_of_place(kind)
+            if row.next is not self.state:
+                self._enter(row.next)
+            reader(self, [payload])
+            if not self.receiving:
+                return
+
+    def _out_of_place(self, kind: int) -> ProtocolError:
+        found = f"a {Kind(kind).name} frame"
+        if self._assembly is not None:
+            return ProtocolError(f"{found} between the parts of a message")
+        expected = ", ".join(each.name for each in self._takes) or "nothing yet"
+        return ProtocolError(f"{found} in the state {self.state.value!r} of a {self.role.value}, expected {expected}")
+
+    # The readers that the rows of the table name.
+
+    def _read_hello(self, payloads: list[bytes]) -> None:
+        hello = _decode(Hello, payloads[0], Kind.HELLO)
+        self._agree(hello.message)
+        self._events.append(hello)
+
+    def _read_welcome(self, payloads: list[bytes]) -> None:
+        welcome = _decode(Welcome, payloads[0], Kind.WELCOME)
+        self._agree(welcome.message)
+        self._open(State.OPEN)
+        self._events.append(welcome)
+
+    def _read_refused(self, payloads: list[bytes]) -> None:
+        refusal = _decode(Refusal, payloads[0], Kind.REFUSED)
+        self.sending = False
+        self._why = (refusal.reason, "the peer has refused it")
+        self._end()
+        self._events.append(refusal)
+
+    def _read_data(self, payloads: list[bytes]) -> None:
+        self._events.append(Data(payloads))
+
+    def _read_requests(self, payloads: list[bytes]) -> None:
+        items, fault = cut_ids(payloads)
+        if items:
+            self._events.append(Requests(items))
+        if fault is not None:
+            raise fault
+
+    def _read_replies(self, payloads: list[bytes]) -> None:
+        items, fault = cut_ids(payloads)
+        if items:
+            self._events.append(Replies(items))
+        if fault is not None:
+            raise fault
+
+    def _read_parts(self, payloads: list[bytes]) -> None:
+        if self._assembly is None:
+            self._assembly = Assembly(self._limits)
+        self._assembly.add(payloads[0])
+
+    def _read_errors(self, payloads: list[bytes]) -> None:
+        payload = payloads[0]
+        if len(payload) < ID_SIZE:
+            raise ProtocolError(f"an ERROR frame of {len(payload)} bytes has no room for its id")
+        (number,) = HEADER.unpack_from(payload)
+        self._events.append(Failed(number, _decode(Refusal, payload[ID_SIZE:], Kind.ERROR)))
+
+    def _read_pings(self, payloads: list[bytes]) -> None:
+        # A peer that does not read what is said to it needs no PONG, and must not be able to pile them up.
+        if self.sending and self.queued < self._limits.queue:
+            self._put(encode_frame(Kind.PONG, payloads[0]))
+
+    def _read_pongs(self, payloads: list[bytes]) -> None:
+        self._events.append(Pong(payloads[0]))
+
+    def _read_bye(self, payloads: list[bytes]) -> None:
+        refusal = _decode(Refusal, payloads[0], Kind.BYE)
+        if self.role is Role.CLIENT:
+            self.send_eof()
+        self._end()
+        self._events.append(Ended(refusal))
+
+    # Inside.
+
+    def _agree(self, theirs: int) -> None:
+        if theirs > 0:
+            self.peer_limit = min(self._limits.message, theirs)
+
+    def _fail(self, error: ProtocolError) -> None:
+        """The peer broke the protocol: tell it why, and hear it no more."""
+        error = error.with_traceback(None)
+        self.send_eof(error.code, str(error))
+        self._why = (error.code, f"the peer broke the protocol: {error}")
+        self._stop(error)
+
+    def _stop(self, error: AnyplugError) -> None:
+        self._enter(State.FAULTY)
+        self._end()
+        self._events.append(Fault(error))
+
+    def _end(self) -> None:
+        """The peer says no more; what is held of it will never be whole."""
+        self.receiving = False
+        self._preface = None
+        self._assembly = None
+        self._decoder.drop()
+
+
+class _Versioned(msgspec.Struct):
+    """What HELLO and WELCOME of every version hold."""
+
+    version: int = VERSION
+
+
+def _decode(kind: type[_S], payload: bytes, frame: Kind) -> _S:
+    """The payload of a control frame."""
+    try:
+        if frame is Kind.HELLO or frame is Kind.WELCOME:
+            _check_version(payload)
+        return msgspec.msgpack.decode(payload, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"a {frame.name} frame that cannot be read: {error}") from error
+
+
+def _check_version(payload: bytes) -> None:
+    """The version is judged before all else: the fields of another one may have other types."""
+    found = msgspec.msgpack.decode(payload, type=_Versioned).version
+    if found != VERSION:
+        raise ProtocolError(f"protocol version {found}, known here is {VERSION}", code=Code.UNKNOWN_VERSION)
+
+
+_READERS: dict[str, Callable[[PlugSession, list[bytes]], None]] = {
+    "hello": PlugSession._read_hello,
+    "welcome": PlugSession._read_welcome,
+    "refused": PlugSession._read_refused,
+    "data": PlugSession._read_data,
+    "requests": PlugSession._read_requests,
+    "replies": PlugSession._read_replies,
+    "parts": PlugSession._read_parts,
+    "errors": PlugSession._read_errors,
+    "pings": PlugSession._read_pings,
+    "pongs": PlugSession._read_pongs,
+    "bye": PlugSession._read_bye,
+}
+"""The readers that the rows of the table name."""

@@ -1,0 +1,218 @@
+"""The sending half of the plug session: what this side may say when, and how it looks on the wire.
+
+Every call checks first and writes then: a call that raises has said nothing. Messages can be said from the end of the
+handshake to `PlugSender.send_eof`.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from anyplug.errors import Code, EncodeError, LocalError, TooLarge
+from anyplug.limits import FRAME_MAX, HELLO_MAX
+from anyplug.messages import Hello, Refusal, Welcome
+from anyplug.wire.frames import HEADER, ID_SIZE, PREFACE, Kind, encode_frame
+from anyplug.wire.parts import split
+from anyplug.wire.session import Session
+from anyplug.wire.states import TAKES, Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyplug.limits import Limits
+
+__all__ = ["ID_MAX", "TEXT_MAX", "PlugSender"]
+
+ID_MAX = (1 << 32) - 1
+"""The largest id of a request."""
+
+TEXT_MAX = 1000
+"""The longest sentence in REFUSED, ERROR and BYE, characters: it fits a control frame in any script."""
+
+_HEAD_AND_ID = Struct(">II")
+_CLIENT, _SERVER = Role.CLIENT, Role.SERVER  # a member looked up on its class costs more than the rest of the check
+_SHUT = -1
+"""Instead of the largest message, while the handshake is not finished: every message is above it."""
+
+
+class PlugSender(Session):
+    """What both roles say on a plug connection."""
+
+    __slots__ = ("_greeted", "_largest", "_limits", "_takes", "peer_limit", "role", "state")
+
+    has_requests = True
+
+    def __init__(self, role: Role, limits: Limits) -> None:
+        super().__init__()
+        self.role = role
+        self._enter(State.PREFACE)
+        self.peer_limit = limits.message
+        """The largest message both sides take, bytes."""
+        self._limits = limits
+        self._largest = _SHUT
+        self._greeted = False
+
+    # The handshake.
+
+    def send_hello(self, hello: Hello) -> None:
+        """A client's first words, once. Where ``hello.message`` is 0 it becomes this side's limit.
+
+        Raises:
+            TooLarge: HELLO would be larger than `HELLO_MAX`.
+            EncodeError: it holds text that is no Unicode.
+        """
+        if self.role is not Role.CLIENT or self._greeted:
+            raise LocalError("HELLO is what a client says first, and once")
+        self._greet(Kind.HELLO, hello)
+
+    def send_welcome(self, welcome: Welcome) -> None:
+        """A server's yes to a `Hello` event; the conversation is open from here.
+
+        Says nothing where the conversation has failed meanwhile: then a `Fault` is among the events. Where
+        ``welcome.message`` is 0 it becomes this side's limit. Raises as `send_hello`.
+        """
+        if not self.sending:
+            return
+        if self.role is not Role.SERVER or self.state is not State.VERDICT:
+            raise LocalError("WELCOME is a server's answer to HELLO, and no HELLO waits for one")
+        self._greet(Kind.WELCOME, welcome)
+        self._open(State.OPEN)
+
+    def send_refused(self, code: Code, text: str) -> None:
+        """A server's no, also before any HELLO came; the last frame. Says nothing after the end of the conversation."""
+        if not self.sending:
+            return
+        if self.role is not Role.SERVER or self._largest != _SHUT:
+            raise LocalError("REFUSED is a server's answer to HELLO; an open conversation ends with send_eof")
+        self._put(PREFACE + encode_frame(Kind.REFUSED, _refusal(code, text)))
+        self.sending = self.receiving = False
+        self._enter(State.ENDED)
+
+    # The conversation.
+
+    def send_data(self, body: bytes) -> None:
+        """Say one message."""
+        size = len(body)
+        if size > self._largest or not self.sending:
+            self._send_large(Kind.DATA, b"", body)
+            return
+        self._out.append(HEADER.pack(size))
+        self._out.append(body)
+        self.queued += size + 4
+
+    def send_many(self, bodies: Sequence[bytes]) -> None:
+        """Say several messages, in order."""
+        largest = max(map(len, bodies), default=0)
+        if largest > self._largest or not self.sending:
+            self._check_message(largest)
+            for body in bodies:
+                self.send_data(body)
+            return
+        pack = HEADER.pack
+        self._put(b"".join([piece for body in bodies for piece in (pack(len(body)), body)]))
+
+    def send_request(self, number: int, body: bytes) -> None:
+        """Say a message that wants an answer, as a client.
+
+        Args:
+            number: its id, 1 to `ID_MAX`, not in use by an unanswered request.
+            body: the message.
+        """
+        if self.role is not _CLIENT:
+            raise LocalError("REQUEST goes from client to server; a server says messages")
+        self._send_numbered(Kind.REQUEST, number, body)
+
+    def send_reply(self, number: int, body: bytes) -> None:
+        """The answer to the request ``number``, as a server."""
+        if self.role is not _SERVER:
+            raise LocalError("REPLY goes from server to client; a client says messages")
+        self._send_numbered(Kind.REPLY, number, body)
+
+    def send_error(self, number: int, code: Code, text: str) -> None:
+        """Say, as a server, that the request ``number`` (or, with 0, a message) could not be handled."""
+        if self.role is not _SERVER:
+            raise LocalError("ERROR goes from server to client; a client that cannot go on ends the conversation")
+        if not 0 <= number <= ID_MAX:
+            raise LocalError(f"the request id {number}, expected 0 to {ID_MAX}")
+        self._check_message(0)
+        self._put(encode_frame(Kind.ERROR, HEADER.pack(number) + _refusal(code, text)))
+
+    def send_ping(self) -> bool:
+        """Ask for a sign of life; the answer is heard like any other frame.
+
+        After the peer's BYE nothing answers any more, but the PING still shows the peer that this side lives.
+        """
+        if self._largest == _SHUT or not self.sending:
+            return False
+        self._put(encode_frame(Kind.PING, b""))
+        return True
+
+    def send_eof(self, code: Code = Code.OK, text: str = "") -> None:
+        """BYE: this side sends no more. A server that owes its answer to HELLO says REFUSED instead."""
+        if not self.sending:
+            return
+        if self.role is Role.SERVER and self._largest == _SHUT:
+            self.send_refused(code, text)
+            return
+        self.sending = False
+        if self._greeted and self.state is not State.PREFACE:
+            self._put(encode_frame(Kind.BYE, _refusal(code, text)))
+
+    # Inside.
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._takes = TAKES[self.role][state]
+
+    def _open(self, state: State) -> None:
+        """The handshake is finished: messages may be said from here."""
+        self._enter(state)
+        self._largest = min(self.peer_limit, FRAME_MAX)
+
+    def _greet(self, kind: Kind, greeting: Hello | Welcome) -> None:
+        if not greeting.message:
+            greeting = msgspec.structs.replace(greeting, message=self._limits.message)
+        self._put(PREFACE + _greeting(kind, greeting))
+        self._greeted = True
+
+    def _send_numbered(self, kind: Kind, number: int, body: bytes) -> None:
+        if not 0 < number <= ID_MAX:
+            raise LocalError(f"the request id {number}, expected 1 to {ID_MAX}")
+        size = len(body) + ID_SIZE
+        if size > self._largest or not self.sending:
+            self._send_large(kind, HEADER.pack(number), body)
+            return
+        self._out.append(_HEAD_AND_ID.pack(kind << 24 | size, number))
+        self._out.append(body)
+        self.queued += size + 4
+
+    def _send_large(self, kind: Kind, prefix: bytes, body: bytes) -> None:
+        self._check_message(len(body))
+        pieces = list(split(kind, prefix, body))
+        self._out += pieces
+        self.queued += sum(map(len, pieces))
+
+    def _check_message(self, size: int) -> None:
+        self._check_sending()
+        if self._largest == _SHUT:
+            raise LocalError("the handshake is not finished; messages can be said after WELCOME")
+        if size > self.peer_limit:
+            raise TooLarge("message", size=size, limit=self.peer_limit)
+
+
+def _greeting(kind: Kind, greeting: Hello | Welcome) -> bytes:
+    try:
+        payload = msgspec.msgpack.encode(greeting)
+    except UnicodeEncodeError as error:
+        raise EncodeError("msgpack", f"{kind.name} holds text that is no Unicode: {error}") from error
+    if len(payload) > HELLO_MAX:
+        raise TooLarge(f"{kind.name} frame", size=len(payload), limit=HELLO_MAX)
+    return encode_frame(kind, payload)
+
+
+def _refusal(code: Code, text: str) -> bytes:
+    """The payload of REFUSED and BYE. Half characters, which no peer could read, become question marks."""
+    return msgspec.msgpack.encode(Refusal(code, text[:TEXT_MAX].encode("utf-8", "replace").decode()))

@@ -1,0 +1,1 @@
+"""The tests mirror src/anyplug; what they share stands beside this file."""
