@@ -1,1 +1,1 @@
-"""Measurements, one file a scenario; `python -m benchmarks all` runs them."""
+"""Measurements, one file a question; ``python -m benchmarks all`` answers them all."""

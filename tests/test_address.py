@@ -47,6 +47,8 @@ CASES = [
     ("plug://Example.ORG:1", address("plug", "example.org", 1), "plug://example.org:1"),
     ("plug://my_host-1.local.:1", address("plug", "my_host-1.local.", 1), ""),
     ("plug://Bücher.Example:1", address("plug", "bücher.example", 1), "plug://bücher.example:1"),
+    ("plug://" + 63 * "a" + ".b:1", address("plug", 63 * "a" + ".b", 1), ""),
+    ("plug://हिन्दी:1", address("plug", "हिन्दी", 1), ""),
     ("plug://主机:1", address("plug", "主机", 1), ""),
     ("plug://１２７.0.0.1:1", address("plug", "127.0.0.1", 1), "plug://127.0.0.1:1"),
     ("plug://[::1]:1/x", address("plug", "::1", 1, service="x"), ""),
@@ -54,6 +56,7 @@ CASES = [
     ("plug://[::]:1", address("plug", "::", 1), ""),
     ("plug://[fe80::1%eth0]:1", address("plug", "fe80::1%eth0", 1), ""),
     ("plug://[fe80::1%25eth0]:1", address("plug", "fe80::1%eth0", 1), "plug://[fe80::1%eth0]:1"),
+    ("plug://[fe80::1%250]:1", address("plug", "fe80::1%0", 1), "plug://[fe80::1%0]:1"),
     ("plug://[fe80::1%2]:1", address("plug", "fe80::1%2", 1), ""),
     ("plug://[fe80::1%25]:1", address("plug", "fe80::1%25", 1), "plug://[fe80::1%2525]:1"),
     ("plug://[fe80::1%25250]:1", address("plug", "fe80::1%250", 1), ""),
@@ -245,6 +248,11 @@ def test_the_options_cannot_be_changed() -> None:
 def test_an_address_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         address("tcp", "h", 1).port = 2  # type: ignore[misc]
+
+
+def test_the_parts_of_an_address_are_given_by_name() -> None:
+    with pytest.raises(TypeError):
+        Address("tcp", "h", 1)  # type: ignore[call-arg]
 
 
 # Scheme, an address of it, and all that is true of it.

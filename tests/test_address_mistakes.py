@@ -81,6 +81,7 @@ MISTAKES = [
     ("120.0.0", f"host is '120.0.0', expected {NUMBERS}"),
     ("120.0.0.256", f"host is '120.0.0.256', expected {NUMBERS}"),
     ("127.1:80", f"host is '127.1', expected {NUMBERS}; did you mean 127.0.0.1:80?"),
+    ("255.0.0.010", f"host is '255.0.0.010', expected {NUMBERS}; did you mean 255.0.0.10?"),
     ("010.0.0.01", f"host is '010.0.0.01', expected {NUMBERS}; did you mean 10.0.0.1?"),
     ("127.0.0.1.", f"host is '127.0.0.1.', expected {NUMBERS}; did you mean 127.0.0.1?"),
     ("1.2.3.4.5", f"host is '1.2.3.4.5', expected {NUMBERS}"),

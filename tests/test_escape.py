@@ -207,7 +207,7 @@ BYTES = [
     (b"", ""),
     (b"plain", "plain"),
     ("有内鬼".encode(), "有内鬼"),
-    (b"caf\xc3\xa9 caf\xe9", r"café caf\xe9"),
+    (b"\xc3\xa9t\xc3\xa9 \xe9t\xe9", r"été \xe9t\xe9"),
     (b"\x00\x1b[0m\n\t\x7f", r"\x00\x1b[0m\n\t\x7f"),
     (b"\xff\xfe\x80", r"\xff\xfe\x80"),
     (b"\x85 \xc2\x85 \xc2\xa0", r"\x85 \u0085 \u00a0"),

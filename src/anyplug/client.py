@@ -68,11 +68,18 @@ class Connecting(Generic[T]):
         intake = Intake(self._plan.codec)
         if self._plan.hello is not None:
             intake.opening = loop.create_future()
-        link = Link(self._plan.session(), intake.attach, limits=self._plan.limits, loop=loop)
+        made: asyncio.Future[None] = loop.create_future()
+
+        def opened(link: Link) -> Intake[T]:
+            made.set_result(None)
+            return intake.attach(link)
+
+        link = Link(self._plan.session(), opened, limits=self._plan.limits, loop=loop)
         if self._address.is_packet or self._address.is_datagram:
             PacketTransport(loop, sock, link)
         else:
             await loop.create_connection(lambda: link, sock=sock)
+        await made
         if intake.opening is not None:
             await self._welcomed(intake, link, deadline)
         peer, local = link.names
@@ -135,7 +142,9 @@ def connect(
     token: str = "",
     options: SocketOptions = DEFAULT_OPTIONS,
 ) -> Connecting[Any]:
-    """Open a conversation: ``async with connect("plug://127.0.0.1/echo") as peer`` or ``peer = await connect(...)``.
+    """Open a conversation.
+
+    Use it as ``async with connect("plug://127.0.0.1/echo") as peer``, or as ``peer = await connect(...)`` and close the peer yourself.
 
     Args:
         address: where to, as text or as an `Address`.

@@ -156,6 +156,7 @@ class Connection(Generic[T]):
         connections and in conversations the answer is the next message, for the oldest question.
 
         Args:
+            message: the question.
             timeout: seconds to wait for the answer. A late answer is dropped and counted in `stats`.
 
         Raises:

@@ -8,7 +8,7 @@ who waits or comes later.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, LocalError, Refused, Timeout
 from anyplug.messages import Data, Ended, Failed, Fault, Refusal, Replies, Requests, Welcome
@@ -222,16 +222,13 @@ def expire(futures: list[asyncio.Future[T]], what: str, seconds: float) -> None:
             future.set_exception(Timeout(what, seconds))
 
 
-_HANDLERS: dict[type, Callable[[Intake[object], object], None]] = cast(
-    "dict[type, Callable[[Intake[object], object], None]]",
-    {
-        Data: Intake._on_data,
-        Replies: Intake._on_replies,
-        Requests: Intake._on_requests,
-        Failed: Intake._on_failed,
-        Welcome: Intake._on_welcome,
-        Refusal: Intake._on_refusal,
-        Ended: Intake._on_ended,
-        Fault: Intake._on_fault,
-    },
-)
+_HANDLERS: dict[type, Callable[[Intake[Any], Any], None]] = {
+    Data: Intake._on_data,
+    Replies: Intake._on_replies,
+    Requests: Intake._on_requests,
+    Failed: Intake._on_failed,
+    Welcome: Intake._on_welcome,
+    Refusal: Intake._on_refusal,
+    Ended: Intake._on_ended,
+    Fault: Intake._on_fault,
+}

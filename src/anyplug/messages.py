@@ -110,8 +110,9 @@ class Pong(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """The peer says no more: BYE, or the end of a plain stream at a message boundary. Our own messages still reach
-    it.
+    """The peer says no more: BYE, or the end of a plain stream at a message boundary.
+
+    What this side still says reaches it, but for a plug client: a server that says BYE listens no more.
     """
 
     refusal: Refusal

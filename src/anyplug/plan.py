@@ -1,7 +1,7 @@
 """What an address and the arguments of ``connect`` mean together: which session, which framing, which codec.
 
-Both faces make a `Plan` before they touch the network, so that a mistake in the arguments is found first. A plan makes as many sessions
-as there are connections.
+Both faces make a `Plan` before they touch the network, so that a mistake in the arguments is found first. A plan
+makes as many sessions as there are connections.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from anyplug.errors import AddressError, LocalError
 from anyplug.framing import make_framing
 from anyplug.limits import DEFAULTS
 from anyplug.messages import Hello
-from anyplug.wire import PlainSession, PlugSession, Role
+from anyplug.wire import PacketSession, PlainSession, PlugSession, Role
 
 if TYPE_CHECKING:
     from anyplug.address import Address
@@ -42,12 +42,22 @@ class Plan(Generic[T]):
         framing: how a plain stream is cut; None on a plug connection, which has its own frames.
         hello: what to say first; None on a plain connection.
         limits: the bounds of this side.
+        packets: each packet is one message.
     """
 
-    __slots__ = ("codec", "framing", "hello", "limits")
+    __slots__ = ("codec", "framing", "hello", "limits", "packets")
 
-    def __init__(self, codec: Codec[T], *, framing: Framing | None, hello: Hello | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        codec: Codec[T],
+        *,
+        framing: Framing | None,
+        hello: Hello | None,
+        limits: Limits,
+        packets: bool = False,
+    ) -> None:
         self.codec = codec
+        self.packets = packets
         self.framing = framing
         self.hello = hello
         self.limits = limits
@@ -55,7 +65,7 @@ class Plan(Generic[T]):
     def session(self) -> Session:
         """A new session of the client; on a plug connection it has said HELLO already."""
         if self.framing is not None:
-            return PlainSession(self.framing)
+            return PacketSession(self.framing) if self.packets else PlainSession(self.framing)
         session = PlugSession(Role.CLIENT, self.limits)
         session.send_hello(self.hello if self.hello is not None else Hello())
         return session
@@ -73,7 +83,8 @@ def make_plan(
     """Find out what to speak with `address`.
 
     Args:
-        address: where to. Its options ``codec``, ``framing``, ``until`` and ``width`` count where no argument says otherwise.
+        address: where to. Its options ``codec``, ``framing``, ``until`` and ``width`` count where no argument says
+            otherwise.
         type: the type of the messages.
         codec: the codec's name; by default msgpack on plug, and on plain connections what suits the type.
         framing: the framing's name; by default ``lines`` on streams and ``raw`` on packets and datagrams.
@@ -91,7 +102,9 @@ def make_plan(
             raise LocalError(f"{address} is a plain connection, which carries no token; use plug:// or plugs://")
         name = name or default_codec(type)
         cut = plain_framing(address, framing, limits=limits, text=name == "text")
-        return Plan(make_codec(name, type, limits=limits), framing=cut, hello=None, limits=limits)
+        packets = address.is_packet or address.is_datagram
+        made = make_codec(name, type, limits=limits)
+        return Plan(made, framing=cut, hello=None, limits=limits, packets=packets)
     if framing:
         raise LocalError(f"{address} speaks the plug protocol, which has its own frames; leave out framing={framing!r}")
     name = name or PLUG_CODEC
@@ -115,7 +128,8 @@ def plain_framing(
         address: where. Its options count where `framing` is None.
         framing: the framing's name.
         limits: the bounds of this side.
-        packets: whether the socket keeps the bounds of messages; None goes by the address, which cannot know it of ``fd://``.
+        packets: whether the socket keeps the bounds of messages; None goes by the address, which cannot know it of
+            ``fd://``.
         text: the messages are text, so that ``raw`` should not split a character.
 
     Raises:

@@ -2,8 +2,9 @@
 
 A line is passive. Its pump calls it, with the pump's lock held, and waits where something has to be waited for.
 
-Two facts say how it stands. ``inbound.end`` is why nothing more comes; the peer may still listen then. ``broken`` is why nothing more can be
-said; it is set when the stream is gone, when the peer broke the protocol, and when this side has closed.
+Two facts say how it stands. ``inbound.end`` is why nothing more comes; the peer may still listen then. ``broken`` is
+why nothing more can be said; it is set when the stream is gone, when the peer broke the protocol, and when this side
+has closed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from anyplug.blocking.outlet import Outlet
-from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, Timeout, TooLarge
+from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, EncodeError, Timeout, TooLarge
 from anyplug.wire import Stats, Vigil
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Line(Generic[T]):
     def may_read(self) -> bool:
         """Whether there is room for what comes, and anything can come.
 
-        The bound of `limits.queue` holds for messages that wait to be taken, and for answers to PING that wait to be sent.
+        The bound of `limits.queue` holds for messages that wait to be taken, and for answers to PING that wait to be
+        sent.
         """
         inbound, bound = self.inbound, self.limits.queue
         if inbound.end is not None or inbound.incoming.size >= bound:
@@ -115,7 +117,11 @@ class Line(Generic[T]):
             self.check()
 
     def turn(self, *, read: bool) -> None:
-        """Write and read what is possible now. Never raises: a loss is seen in `broken` and ``inbound.end``."""
+        """Write and read what is possible now.
+
+        Never raises: a loss is seen in `broken` and ``inbound.end``, and a packet that turns out too large for the
+        system is reported where messages are received.
+        """
         if self.lost:
             return
         try:
@@ -123,6 +129,17 @@ class Line(Generic[T]):
                 self.outlet.flush()
             if read:
                 self._read()
+        except EncodeError as error:
+            self.inbound.incoming.push_error(error)
+            self.arrived()
+        except Broken as error:
+            self._lose(error)
+
+    def read_all(self) -> None:
+        """Read all that has come, as far as there is room. Never raises, as `turn`."""
+        try:
+            while self.may_read() and self._read():
+                pass
         except Broken as error:
             self._lose(error)
 
@@ -140,6 +157,24 @@ class Line(Generic[T]):
         except Broken as error:
             self.fail(error)
         self._put_rest()
+
+    def keep_alive(self, *, ping: bool) -> None:
+        """Send what waits as far as the system takes it; with `ping`, and where nothing waits, a PING."""
+        if ping and not self.outlet:
+            self.session.send_ping()
+        self.turn(read=False)
+        self._put_rest()
+
+    def discard(self) -> bool:
+        """Write what is possible, and read once to throw it away; True when the peer has ended."""
+        try:
+            self.outlet.flush()
+            return self.stream.receive() == b""
+        except (EncodeError, TooLarge):
+            return False
+        except Broken:
+            self.lost = True
+            return True
 
     def goodbye(self, code: Code, text: str) -> None:
         """This side closes: say so if the peer may still listen, and end everything here."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from anyplug.errors import EncodeError
+
 if TYPE_CHECKING:
     from anyplug.blocking.stream import Stream
     from anyplug.blocking.waiter import Waiter
@@ -40,6 +42,8 @@ class Outlet:
             Broken: the connection is gone.
             EncodeError: a packet is larger than the system sends; it does not wait.
         """
+        if not data:
+            return
         if self._queue:
             self._queue.append(memoryview(data))
             self.queued += len(data)
@@ -56,7 +60,12 @@ class Outlet:
         queue = self._queue
         while queue:
             first = queue[0]
-            count = self._stream.send(first)
+            try:
+                count = self._stream.send(first)
+            except EncodeError:
+                queue.popleft()
+                self.written += len(first)
+                raise
             self.written += count
             if count < len(first):
                 queue[0] = first[count:]

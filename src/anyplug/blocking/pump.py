@@ -1,8 +1,8 @@
 """The pump behind a blocking connection: the threads that wait on its line.
 
-There is no thread of its own. Whoever has to wait becomes the *leader*, if there is none: it waits for the socket outside of the lock, reads
-and writes for everybody, and hands out what came. All others follow, each with a bell of its own. When the leader has what it wanted, it
-rings the bell of a follower, which leads on.
+There is no thread of its own. Whoever has to wait becomes the *leader*, if there is none: it waits for the socket
+outside of the lock, reads and writes for everybody, and hands out what came. All others follow, each with a bell of
+its own. When the leader has what it wanted, it rings the bell of a follower, which leads on.
 
 The lock is held for moments only, never while something waits: the socket does not block.
 """
@@ -12,19 +12,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from functools import partial
 from itertools import repeat
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from anyplug.blocking.waiter import Waiter
-from anyplug.errors import AnyplugError, Broken, Timeout
+from anyplug.blocking.waiter import Waiter, take
+from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anyplug.blocking.line import Line
 
-__all__ = ["LINGER", "Pump"]
+__all__ = ["LINGER", "TICK", "Pump"]
 
 T = TypeVar("T")
 
@@ -86,6 +87,15 @@ class Pump(Generic[T]):
         """The time at which `timeout` seconds from now have passed."""
         return None if timeout is None else self._now() + timeout
 
+    def state(self) -> str:
+        """How the conversation stands, in a word or two."""
+        line = self.line
+        if self.gone:
+            return "closed"
+        if isinstance(line.inbound.end, ConnectionClosed):
+            return "ended by the peer"
+        return "broken" if line.broken is not None else "open"
+
     # Taking what has come.
 
     def refill(self, timeout: float | None) -> None:
@@ -100,11 +110,13 @@ class Pump(Generic[T]):
             while not self.ready:
                 if not self._decode():
                     self._await_arrival(deadline, timeout)
-            if len(self.ready) > 1:
-                self.line.arrived()
+            self._took()
 
     def take_many(self, timeout: float | None) -> list[T]:
-        """All that has come, at least one; waits and raises as `refill`. An error further back is raised by a later call."""
+        """All that has come, at least one; waits and raises as `refill`.
+
+        An error further back is raised by a later call.
+        """
         deadline = self.deadline(timeout)
         while True:
             with self.lock:
@@ -115,6 +127,7 @@ class Pump(Generic[T]):
                     taken.extend(map(deque.popleft, repeat(self.ready)))
                 if taken:
                     self._take_rest(taken)
+                    self._took()
                     return taken
 
     def _take_rest(self, taken: list[T]) -> None:
@@ -123,6 +136,12 @@ class Pump(Generic[T]):
                 taken += self.line.inbound.incoming.take_many()
             except AnyplugError as error:
                 self._error = error
+
+    def _took(self) -> None:
+        """There is room again for who asks, and perhaps a message for another thread."""
+        if self.ready or self.line.inbound.incoming:
+            self.line.arrived()
+        self._hand_on()
 
     def _decode(self) -> bool:
         """Move the next batch to `ready`, or raise what stands there; False where nothing has come."""
@@ -148,7 +167,7 @@ class Pump(Generic[T]):
         finally:
             if not waiter.done:
                 line.receivers.remove(waiter)
-            elif line.inbound.incoming and len(line.receivers) > 0:
+            elif line.inbound.incoming:
                 line.arrived()
 
     # Saying.
@@ -175,18 +194,16 @@ class Pump(Generic[T]):
             while not waiter.done:
                 self._await_room(waiter, patience if deadline is None else min(patience, deadline))
                 now = self._now()
-                if waiter.done:
-                    break
                 if outlet.written != written:
                     written, patience = outlet.written, now + line.limits.write
-                elif now >= patience:
+                elif now >= patience and line.broken is None:
                     raise self._stuck()
                 if deadline is not None and now >= deadline:
-                    return False
+                    break
         finally:
             outlet.forget(waiter)
         line.check()
-        return True
+        return waiter.done
 
     def _await_room(self, waiter: Waiter, until: float) -> None:
         """Wait for bytes to be taken: as leader, behind a leader that writes, or beside one that does not."""
@@ -194,8 +211,7 @@ class Pump(Generic[T]):
             self.wait(waiter, until)
             return
         seconds = max(0.0, min(SLICE, until - self._now()))
-        with self._unlocked():
-            self.line.stream.wait_writable(seconds)
+        self._outside(partial(self.line.stream.wait_writable, seconds))
         self.line.turn(read=False)
 
     def _stuck(self) -> Timeout:
@@ -223,17 +239,21 @@ class Pump(Generic[T]):
                     self._follow(waiter, deadline)
                 else:
                     self._lead(waiter, deadline)
-                if not waiter.done and deadline is not None and self._now() >= deadline:
-                    return False
-            return True
+                if deadline is not None and self._now() >= deadline:
+                    break
+            return waiter.done
         finally:
-            if self._followers and not self._leading:
-                self._followers[0].ring()
+            self._hand_on()
 
     def read_now(self) -> None:
         """Read what has come already, unless somebody does so anyway (locked)."""
         if not self._leading and self.line.may_read():
-            self.line.turn(read=True)
+            self.line.read_all()
+
+    def _hand_on(self) -> None:
+        """Let a follower lead, where nobody does."""
+        if self._followers and not self._leading:
+            self._followers[0].ring()
 
     def _can_lead(self) -> bool:
         return not self.line.lost and (self.line.may_read() or len(self.line.outlet) > 0)
@@ -249,8 +269,7 @@ class Pump(Generic[T]):
                 seconds = self._tick if deadline is None else max(0.0, min(self._tick, deadline - now))
                 read, write = line.may_read(), len(line.outlet) > 0
                 self._writes = write
-                with self._unlocked():
-                    line.stream.wait(read=read, write=write, seconds=seconds)
+                self._outside(partial(line.stream.wait, read=read, write=write, seconds=seconds))
                 line.turn(read=read)
                 now = self._now()
                 if now - line.looked_at >= self._tick:
@@ -261,7 +280,10 @@ class Pump(Generic[T]):
             self._leading = False
 
     def _follow(self, waiter: Waiter, deadline: float | None) -> None:
-        """Sleep until the bell rings. Where nobody leads, since nothing may be read or written now, heartbeats go on."""
+        """Sleep until the bell rings.
+
+        Where nobody leads, since nothing may be read or written now, heartbeats go on.
+        """
         seconds = None if deadline is None else max(0.0, deadline - self._now())
         if not self._leading:
             seconds = self._tick if seconds is None else min(seconds, self._tick)
@@ -274,5 +296,101 @@ class Pump(Generic[T]):
         if not self._leading and now - self.line.looked_at >= self._tick:
             self.line.look(now, reading=False)
 
-    def _unlocked(self) -> _Unlocked:
-        return _Unlocked(self)
+    def _outside(self, wait: Callable[[], None]) -> None:
+        """Wait for the socket with the lock released.
+
+        The last to come back closes a socket that was given up meanwhile.
+        """
+        self._users += 1
+        try:
+            self.lock.release()
+            wait()
+        finally:
+            take(self.lock)
+            self._users -= 1
+            if not self._users and self._to_close is not None:
+                self.line.stream.close(abort=self._to_close)
+
+    # The end.
+
+    def close(self, code: Code, text: str, *, linger: float = LINGER) -> None:
+        """Say goodbye, give the last bytes and the peer's end so many seconds, and give the socket back. Never raises
+        for the peer.
+
+        While another thread waits on this connection, the peer's end is not awaited.
+        """
+        with self.lock:
+            if self.gone:
+                return
+            self.gone = True
+            line = self.line
+            over = isinstance(line.inbound.end, ConnectionClosed)
+            try:
+                if not line.lost:
+                    line.goodbye(code, text)
+                    self._linger(self._now() + linger, over=over)
+            finally:
+                self._dispose(abort=len(line.outlet) > 0)
+
+    def _linger(self, until: float, *, over: bool) -> None:
+        """Let the last bytes go out, and the peer end.
+
+        A socket closed with unread bytes resets the peer (RFC 1122, section 4.2.2.13).
+        """
+        line = self.line
+        shut = False
+        over = over or line.stream.datagrams
+        while not line.lost and not self._users:
+            if not line.outlet and not shut:
+                line.stream.shut_write()
+                shut = True
+            now = self._now()
+            if (shut and over) or now >= until:
+                return
+            self._outside(partial(line.stream.wait, read=not over, write=not shut, seconds=until - now))
+            over = line.discard() or over
+
+    def abort(self) -> None:
+        """Cut the connection at once; the peer sees a reset."""
+        with self.lock:
+            if self._to_close is None and not (self.gone and self.line.lost):
+                self.gone = True
+                self.line.fail(ConnectionClosed(Code.OK, "it was aborted on this side"))
+                self._dispose(abort=True)
+
+    def abandon(self) -> bool:
+        """Nobody holds the connection any more: give the socket back. False where it was closed before."""
+        with self.lock:
+            if self.gone:
+                return False
+            self.gone = True
+            self._dispose(abort=False)
+            return True
+
+    def _dispose(self, *, abort: bool) -> None:
+        """Give the socket back, as soon as nobody waits on it."""
+        self.line.lost = True
+        self.line.outlet.drop()
+        if self._users:
+            self._to_close = abort
+            self.line.stream.wake()
+        else:
+            self.line.stream.close(abort=abort)
+
+    # Between calls.
+
+    def beat(self) -> None:
+        """Show the peer that this side lives, if nothing was sent since the last beat, and hear what it says.
+
+        Never waits.
+        """
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            line = self.line
+            if line.broken is None:
+                self.read_now()
+                line.keep_alive(ping=line.stream.sent == self._beat_sent)
+                self._beat_sent = line.stream.sent
+        finally:
+            self.lock.release()

@@ -1,7 +1,7 @@
 """A connected socket for a pump: bytes in and out without ever waiting, and one place that waits.
 
-The socket is non-blocking throughout. Waiting is done with ``poll`` (``select`` where a system has none), outside of any lock. What the
-system reports as an error number comes out as `Broken` with a sentence.
+The socket is non-blocking throughout. Waiting is done with ``poll`` (``select`` where a system has none), outside of
+any lock. What the system reports as an error number comes out as `Broken` with a sentence.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from anyplug.transport.names import name_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from anyplug.transport.names import SockAddr
+
 __all__ = ["READ_SIZE", "Stream"]
 
 READ_SIZE: Final = 64 * 1024
 """The most that one read takes from a stream, bytes: some hundred small messages a system call."""
 
-PACKET_SIZE: Final = 256 * 1024
-"""The largest packet that is read whole, bytes: more than the 64 KiB of a UDP datagram, and than the 208 KiB that Linux lets a unix socket
-send by default."""
+PACKET_SIZE: Final = 512 * 1024
+"""The largest packet that is read whole, bytes. Linux lets a program send one of up to twice ``net.core.wmem_max``,
+416 KiB where that was not raised.
+"""
 
 _PROBLEMS: Final[Mapping[int, str]] = {
     errno.ECONNRESET: "the peer reset the connection",
@@ -97,7 +100,8 @@ class Stream:
         return data
 
     def send(self, data: bytes | memoryview) -> int:
-        """Give bytes to the system; returns how many it took, 0 where it takes none now. A packet goes whole or not at all.
+        """Give bytes to the system; returns how many it took, 0 where it takes none now. A packet goes whole or not
+        at all.
 
         Raises:
             Broken: the connection is gone.
@@ -109,7 +113,8 @@ class Stream:
             if error.errno in _GO_ON:
                 return 0
             if error.errno == errno.EMSGSIZE and self.packets:
-                problem = f"a packet of {len(data):,} bytes is more than the system sends here; make it smaller, or use a stream"
+                size = f"a packet of {len(data):,} bytes"
+                problem = f"{size} is more than the system sends here; make it smaller, or use a stream"
                 raise EncodeError("raw", problem) from error
             raise _broken(error) from error
         self.sent += count
@@ -154,10 +159,10 @@ class _Poller:
 
     __slots__ = ("_asked", "_poll", "_sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, has_poll: bool = hasattr(select, "poll")) -> None:
         self._sock = sock
         self._asked = -1
-        self._poll = select.poll() if hasattr(select, "poll") else None
+        self._poll = select.poll() if has_poll else None
 
     def wait(self, *, read: bool, write: bool, seconds: float) -> None:
         if self._poll is None:
@@ -174,8 +179,9 @@ def _broken(error: OSError) -> Broken:
     return Broken(_PROBLEMS.get(error.errno or 0) or f"the system says: {error.strerror or error}")
 
 
-def _or_none(sock: socket.socket, *, peer: bool) -> object:
+def _or_none(sock: socket.socket, *, peer: bool) -> SockAddr:
     try:
-        return sock.getpeername() if peer else sock.getsockname()
+        name: SockAddr = sock.getpeername() if peer else sock.getsockname()
+        return name
     except OSError:
         return None

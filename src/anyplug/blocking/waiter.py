@@ -12,7 +12,10 @@ __all__ = ["Waiter", "take"]
 
 
 class Waiter:
-    """A thread that waits: for an answer, for a message, or for its bytes to be taken. All but `sleep` wants the pump's lock held."""
+    """A thread that waits: for an answer, for a message, or for its bytes to be taken.
+
+    All but `sleep` wants the pump's lock held.
+    """
 
     __slots__ = ("_bell", "done", "outcome")
 

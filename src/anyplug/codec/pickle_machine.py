@@ -129,11 +129,11 @@ class Machine:
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
-        left = len(self.body) - self.at
-        if count > left:
-            raise self.fault(f"needs {count:,} bytes, {left:,} are left")
-        self.at += count
-        return self.body[self.at - count : self.at]
+        start = self.at
+        self.at = end = start + count
+        if end > len(self.body):
+            raise self.fault(f"needs {count:,} bytes, {len(self.body) - start:,} are left")
+        return self.body[start:end]
 
     def number(self, width: int) -> int:
         """The next `width` bytes as an unsigned number, least byte first."""
@@ -184,14 +184,19 @@ class Machine:
 
     def target(self, kind: type[T]) -> T:
         """The container on top of the stack, which must be a `kind`."""
-        found = self.top()
+        if len(self.stack) <= self.marks[-1]:
+            raise self.fault("needs a value, the stack has none")
+        found = self.stack[-1]
         if type(found) is not kind:
             raise self.fault(f"adds to a {kind_name(found)}, it needs a {kind.__name__}")
         return found
 
     def remember(self, index: int) -> None:
         """Keep the value on top of the stack for reference."""
-        self.memo[index] = self.top()
+        stack = self.stack
+        if len(stack) <= self.marks[-1]:
+            raise self.fault("needs a value, the stack has none")
+        self.memo[index] = stack[-1]
         if len(self.memo) > MEMO_MAX:
             raise self.excess(f"remembers more than {MEMO_MAX:,} values, which is the limit")
 

@@ -34,6 +34,9 @@ FLOAT_MAX: Final = 64
 NAME_MAX: Final = 256
 """Bytes of the name of a module or function."""
 
+SHOWN_MAX: Final = 30
+"""Bytes of a bad line that are shown."""
+
 INDEX_MAX: Final = 20
 """Digits of an index of the memo written as text, a count."""
 
@@ -128,7 +131,7 @@ def _binary_float(machine: Machine) -> None:
 
 
 def _shown(data: bytes) -> str:
-    return escape(repr(data[:40]), limit=40)
+    return repr(data[:SHOWN_MAX])
 
 
 # Texts and bytes.
@@ -207,8 +210,9 @@ def _appends(machine: Machine) -> None:
 
 def _extend(machine: Machine, items: list[object]) -> None:
     target: list[object] = machine.target(list)
-    machine.add(target, items)
-    target.extend(items)
+    if items:
+        machine.add(target, items)
+        target.extend(items)
 
 
 def _dict(machine: Machine) -> None:
@@ -232,9 +236,11 @@ def _more_items(machine: Machine) -> None:
 
 def _set_items(machine: Machine, items: list[object]) -> None:
     target: dict[object, object] = machine.target(dict)
-    keys = items[::2]
+    if not items:
+        return
     if len(items) % 2:
         raise machine.fault(f"needs keys with values, it has {len(items):,} of both")
+    keys = items[::2]
     machine.check_keys(id(target), keys)
     machine.add(target, items)
     target.update(zip(keys, items[1::2], strict=True))
@@ -247,9 +253,10 @@ def _empty_set(machine: Machine) -> None:
 def _add_items(machine: Machine) -> None:
     items = machine.pop_mark()
     target: set[object] = machine.target(set)
-    machine.check_keys(id(target), items)
-    machine.add(target, items)
-    target.update(items)
+    if items:
+        machine.check_keys(id(target), items)
+        machine.add(target, items)
+        target.update(items)
 
 
 def _frozenset(machine: Machine) -> None:

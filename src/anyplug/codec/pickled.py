@@ -41,7 +41,7 @@ class PickledCodec(Codec[T]):
     name: ClassVar[str] = "pickled"
 
     def __init__(self, kind: Any = Any, *, limits: Limits = DEFAULTS) -> None:
-        check_type(self.name, kind)
+        check_type(self.name, kind, known=(complex,))
         self._limits = limits
         self._kind = kind
 

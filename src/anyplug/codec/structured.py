@@ -27,8 +27,9 @@ T = TypeVar("T")
 ENCODE_FAULTS: Final = (TypeError, ValueError, OverflowError, AttributeError, RecursionError, MemoryError)
 """What `msgspec` raises for a value that it cannot encode."""
 
-DECODE_FAULTS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, MemoryError)
-"""What `msgspec` raises for bytes that it cannot decode. Anything else is an error of this project."""
+DECODE_FAULTS: Final = (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError, MemoryError)
+"""What `msgspec` raises for bytes that it cannot decode; TypeError where a set is given what cannot be hashed. Anything
+else would be an error of this project."""
 
 
 class StructuredCodec(Codec[T]):
@@ -86,7 +87,7 @@ class StructuredCodec(Codec[T]):
 
 
 SHOWN_MAX: Final = 400
-"""Characters of an error that `msgspec` words. It may quote the peer."""
+"""Characters of a sentence of `msgspec` that are shown."""
 
 
 def encode_error(
@@ -116,4 +117,9 @@ def decode_error(codec: str, error: Exception, limit: int) -> DecodeError:
     if isinstance(error, UnicodeDecodeError):
         bad = error.object[error.start]
         return DecodeError(codec, f"a text in it is not UTF-8: byte 0x{bad:02x} at byte {error.start} of that text")
-    return DecodeError(codec, escape(str(error), limit=SHOWN_MAX))
+    return DecodeError(codec, _shown(str(error)))
+
+
+def _shown(text: str) -> str:
+    """What `msgspec` says, which may quote the peer: not too long, and nothing in it that a terminal obeys."""
+    return text if len(text) <= SHOWN_MAX and text.isprintable() else escape(text, limit=SHOWN_MAX)

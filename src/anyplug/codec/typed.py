@@ -22,8 +22,8 @@ def type_name(kind: object) -> str:
     return kind.__qualname__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
 
 
-def check_type(codec: str, kind: Any) -> None:
-    """Refuse a type that no message can ever be decoded into.
+def check_type(codec: str, kind: Any, *, known: tuple[type, ...] = ()) -> None:
+    """Refuse a type that no message can ever be decoded into. The codec itself makes values of the `known` classes.
 
     Raises:
         LocalError: it is none of `msgspec`'s types, or a class it knows nothing about.
@@ -33,7 +33,7 @@ def check_type(codec: str, kind: Any) -> None:
         msgspec.json.Decoder(kind)
     except (TypeError, ValueError, NameError, AttributeError) as error:
         raise LocalError(f"codec {codec} cannot take type={type_name(kind)}: {error}") from error
-    if isinstance(found, msgspec.inspect.CustomType):
+    if isinstance(found, msgspec.inspect.CustomType) and kind not in known:
         raise LocalError(
             f"codec {codec} cannot take type={type_name(kind)}: a class of no known shape; "
             "make it a msgspec.Struct or a dataclass, or leave the type away"

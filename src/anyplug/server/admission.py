@@ -36,7 +36,7 @@ class Admission:
             return f"all {self._most:,} places are taken; try again later"
         if self._hosts[host] >= self._most_per_host:
             self.refused += 1
-            return f"all {self._most_per_host:,} places for connections from {host} are taken; close some or try again later"
+            return f"all {self._most_per_host:,} places for {host} are taken; close some connections or try again later"
         self._hosts[host] += 1
         self.total += 1
         return ""

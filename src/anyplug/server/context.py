@@ -102,7 +102,7 @@ class Context:
         except PeerError as error:
             self.log.info("peer_error", service=service.name, peer=connection.peer, problem=str(error))
             link.finish(error.code, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
             self.log.failure("handler_failed", error, service=service.name, peer=connection.peer)
             self._say_failed(link, codec)
         else:

@@ -17,7 +17,7 @@ from anyplug.plan import plain_framing
 from anyplug.server.reception import Menu, Reception
 from anyplug.server.replying import complain
 from anyplug.transport.sniff import First, sniff
-from anyplug.wire import PlainSession, PlugSession, Role
+from anyplug.wire import PacketSession, PlainSession, PlugSession, Role
 
 if TYPE_CHECKING:
     import socket
@@ -74,12 +74,13 @@ class PlainDoor:
         BindError: the service is not there, or does not fit the framing or codec.
     """
 
-    __slots__ = ("_codec", "_context", "_framing", "service")
+    __slots__ = ("_codec", "_context", "_framing", "_session", "service")
 
     def __init__(self, address: Address, context: Context) -> None:
         self._context = context
         service = self._find(address)
         self.service = service.name
+        self._session = PacketSession if address.is_packet else PlainSession
         self._codec = address.options.get("codec", default_codec(service.type))
         try:
             self._framing = plain_framing(address, limits=context.limits, text=self._codec == "text")
@@ -94,7 +95,7 @@ class PlainDoor:
             opener: Opener = partial(_Farewell, Code.BUSY, busy, make_codec(self._codec))
         else:
             opener = partial(self._context.open, service, codec=self._codec)
-        return Entrance(PlainSession(self._framing), opener)
+        return Entrance(self._session(self._framing), opener)
 
     def _find(self, address: Address) -> Service:
         if not address.service:

@@ -134,7 +134,7 @@ class Listener:
 
     def _enter(self, host: str) -> str:
         """Take places for a peer; returns why there are none, or an empty string."""
-        taken = []
+        taken: list[Admission] = []
         for admission in self._admissions:
             why = admission.enter(host)
             if why:

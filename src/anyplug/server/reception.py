@@ -44,7 +44,7 @@ class _Desk(ABC):
         self._link = link
         self._timer: asyncio.TimerHandle = link.loop.call_later(seconds, self._too_late, seconds)
 
-    def writable(self) -> None:
+    def writable(self) -> None:  # noqa: B027 - nothing waits for room at a desk, and that is final
         """Nothing waits for room here."""
 
     def lost(self) -> None:
@@ -54,7 +54,8 @@ class _Desk(ABC):
     def drain(self, code: Code, text: str) -> None:
         """No conversation has begun: say why there will be none."""
         self._timer.cancel()
-        self._refuse(code, text)
+        if self._link.session.sending:
+            self._refuse(code, text)
 
     def _too_late(self, seconds: float) -> None:
         self._refuse(Code.SLOW, f"no service was named within {seconds:g} s")

@@ -131,6 +131,7 @@ class Server:
             AddressError: an address cannot be used.
             BindError: it cannot be listened on.
         """
+        self._context.draining = False
         opened: list[str] = []
         try:
             for address in addresses:

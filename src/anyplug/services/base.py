@@ -80,11 +80,12 @@ class Service:
         Raises:
             LocalError: no codec of that name, or it cannot carry the type.
         """
-        if self.opaque:
-            name = "bytes"
         codec = self._codecs.get(name)
         if codec is None:
-            codec = self._codecs[name] = make_codec(name, self.type, limits=self._limits)
+            codec = make_codec(name, Any if self.opaque else self.type, limits=self._limits)
+            if self.opaque:
+                codec = make_codec("bytes")
+            self._codecs[name] = codec
         return codec
 
     def with_limits(self, limits: Limits) -> Service:
@@ -114,9 +115,7 @@ def reply(
     _check_signature(name, handler)
     if inspect.iscoroutinefunction(handler):
         if blocking:
-            raise LocalError(
-                f"service {name!r}: blocking=True is for def handlers, and {handler.__name__} is async def; leave it out"
-            )
+            raise LocalError(f"service {name!r}: blocking=True is for def handlers, this is an async def: leave it out")
         mode = Mode.TASK
     else:
         mode = Mode.THREAD if blocking else Mode.DIRECT
@@ -138,9 +137,7 @@ def conversation(name: str, handler: ConversationHandler, *, type: Any = None, o
     """
     _check_signature(name, handler)
     if not inspect.iscoroutinefunction(handler):
-        raise LocalError(
-            f"service {name!r}: a conversation handler is an async def; for a def from message to answer use server.reply"
-        )
+        raise LocalError(f"service {name!r}: a conversation handler is an async def; for a def use server.reply")
     found = type
     if type is None and not opaque:
         inner = typing.get_args(_annotation(name, handler))

@@ -10,6 +10,8 @@ A suite raises ``AssertionError`` with what it did, what it got and what it expe
 
 from __future__ import annotations
 
+from anyplug.testing.codec import check_codec
 from anyplug.testing.framing import check_framing
+from anyplug.testing.transport import check_transport
 
-__all__ = ["check_framing"]
+__all__ = ["check_codec", "check_framing", "check_transport"]

@@ -196,8 +196,9 @@ class Link(asyncio.Protocol):
     def flush(self) -> None:
         """Give all that was said to the kernel now."""
         self.flush_scheduled = False
-        if self.session.queued:
-            data = self.session.data_to_send()
+        session = self.session
+        while session.queued:
+            data = session.data_to_send()
             self.bytes_sent += len(data)
             self.transport.write(data)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "MemoryTransport", "memory_pair"]
 
 Cut: TypeAlias = Literal["reset", "eof", "silence"]
-"""How a connection breaks: both ends get `ConnectionResetError`; the reader gets an end of the stream; or nothing comes
-any more."""
+"""How a connection breaks: both ends get `ConnectionResetError`; both get an end of the stream; or neither hears of the
+other again."""
 
 HIGH_WATER: Final = 64 * 1024
 """Bytes on their way at which the writing protocol is asked to pause; asyncio's own default."""
@@ -63,7 +63,7 @@ class MemoryTransport(asyncio.Transport):
         self._high, self._low = HIGH_WATER, HIGH_WATER // 4
         self._protocol_paused = self._read_paused = False
         self._closing = self._lost = False
-        self._eof_sent = self._eof_delivered = self._hears = False
+        self._eof_sent = self._eof_delivered = False
         self._left: int | None = None
         self._cut: Cut = "reset"
 
@@ -73,7 +73,6 @@ class MemoryTransport(asyncio.Transport):
 
     def _join(self, peer: MemoryTransport) -> None:
         self._peer = peer
-        self._hears = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``sockname`` and ``peername``."""
@@ -162,15 +161,14 @@ class MemoryTransport(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self._deliver_soon()
-            self._peer._deliver_soon()  # what it has on its way here will not be read: it learns of that
 
     def abort(self) -> None:
         """Close now; what is on its way is lost, and the other end gets `ConnectionResetError`."""
         self._break(None, ConnectionResetError("the other end has reset the connection"))
 
     def cut_after(self, count: int, *, how: Cut = "reset") -> None:
-        """Break the connection once `count` more bytes of this end have arrived; with 0 at the next turn of the
-        loop.
+        """Break the connection, both ways, once `count` more bytes of this end have arrived; with 0 at the next
+        turn.
         """
         self._left = count
         self._cut = how
@@ -187,12 +185,12 @@ class MemoryTransport(asyncio.Transport):
         self._delivering = False
         peer = self._peer
         if self._lost and peer._lost:
-            return
-        if self._left == 0:
+            self._way.clear()
+        elif self._left == 0:
             self._cut_now()
-        elif self._way and peer._closing:
+        elif self._way and peer._lost:
             self._break_unread()
-        elif self._way and not peer._read_paused:
+        elif self._way and peer.is_reading():
             self._deliver_piece()
         elif not self._way:
             self._deliver_end()
@@ -208,19 +206,26 @@ class MemoryTransport(asyncio.Transport):
             self._left -= len(data)
         self._deliver_soon()
         self._peer._protocol.data_received(data)
-        if self._protocol_paused and self._way_size <= self._low:
-            self._protocol_paused = False
-            self._protocol.resume_writing()
+        self._tell_resume()
 
     def _deliver_end(self) -> None:
         """Everything written has arrived: an end of the stream follows, where this side has ended."""
+        if self._eof_sent or self._closing:
+            self._deliver_eof()
+        if self._closing:
+            self._lose(None)
+
+    def _deliver_eof(self) -> None:
         peer = self._peer
-        if (self._eof_sent or self._closing) and not (self._eof_delivered or peer._closing or peer._read_paused):
+        if not self._eof_delivered and peer.is_reading():
             self._eof_delivered = True
             if not peer._protocol.eof_received():
                 peer.close()
-        if self._closing:
-            self._lose(None)
+
+    def _tell_resume(self) -> None:
+        if self._protocol_paused and self._way_size <= self._low and not self._lost:
+            self._protocol_paused = False
+            self._protocol.resume_writing()
 
     def _break_unread(self) -> None:
         """The other end has closed and reads no more: as TCP does, what is on its way there is answered with a
@@ -239,11 +244,15 @@ class MemoryTransport(asyncio.Transport):
             cut = ConnectionResetError("the connection was cut")
             self._break(cut, cut)
             return
-        self._way.clear()
-        self._way_size = 0
+        if self._peer._left != 0:
+            self._peer.cut_after(0, how=self._cut)
         if self._cut == "eof":
-            self._left, self._eof_sent = None, True
-            self._deliver_end()
+            self._way.clear()
+            self._way_size = 0
+            self._tell_resume()
+            self._deliver_eof()
+        if self._closing:
+            self._lose(None)
 
     def _break(self, here: Exception | None, there: Exception) -> None:
         for end, error in ((self, here), (self._peer, there)):
@@ -256,3 +265,4 @@ class MemoryTransport(asyncio.Transport):
         if not self._lost:
             self._lost = True
             self._loop.call_soon(self._protocol.connection_lost, error)
+            self._peer._deliver_soon()  # what it has on its way here will not be read: it learns of that

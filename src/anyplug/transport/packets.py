@@ -65,6 +65,7 @@ class PacketTransport(asyncio.Transport):
 
     __slots__ = (
         "_closing",
+        "_eof_received",
         "_eof_sent",
         "_extra_info",
         "_fd",
@@ -79,6 +80,7 @@ class PacketTransport(asyncio.Transport):
         "_protocol_paused",
         "_read_paused",
         "_reading",
+        "_reset",
         "_retry",
         "_sequenced",
         "_sock",
@@ -99,7 +101,8 @@ class PacketTransport(asyncio.Transport):
         self._high, self._low = HIGH_WATER, HIGH_WATER // 4
         self._protocol_paused = self._read_paused = False
         self._reading = self._writing = False
-        self._closing = self._lost = self._eof_sent = False
+        self._closing = self._lost = self._eof_sent = self._eof_received = False
+        self._reset: OSError | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._extra_info = {"socket": sock, "sockname": sock.getsockname(), "packet_max": self._packet_max}
         with contextlib.suppress(OSError):
@@ -126,7 +129,7 @@ class PacketTransport(asyncio.Transport):
 
     def is_reading(self) -> bool:
         """Whether packets are delivered now."""
-        return not (self._read_paused or self._closing)
+        return not (self._read_paused or self._closing or self._eof_received)
 
     def pause_reading(self) -> None:
         """Deliver no more; packets wait in the kernel, and then their sender does."""
@@ -136,7 +139,7 @@ class PacketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         """Deliver again."""
         self._read_paused = False
-        self._watch_reading(not self._closing)
+        self._watch_reading(self.is_reading())
 
     def _start(self) -> None:
         if not self._lost:
@@ -159,6 +162,13 @@ class PacketTransport(asyncio.Transport):
                 size = self._sock.recv_into(buffer)
             except (BlockingIOError, InterruptedError):
                 return
+            except ConnectionResetError as error:
+                # The peer has closed with packets of ours unread. Those it sent before are still to be had.
+                if self._reset is None and self._sequenced:
+                    self._reset = error
+                    continue
+                self._force_close(error)
+                return
             except OSError as error:
                 self._force_close(error)
                 return
@@ -170,8 +180,11 @@ class PacketTransport(asyncio.Transport):
                 self._end_reading()
 
     def _end_reading(self) -> None:
+        if self._reset is not None:
+            self._force_close(self._reset)
+            return
         self._watch_reading(False)
-        self._read_paused = True
+        self._eof_received = True
         if not self._protocol.eof_received():
             self.close()
 

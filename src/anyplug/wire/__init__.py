@@ -2,7 +2,9 @@
 
 from anyplug.wire.asks import Asks
 from anyplug.wire.frames import HEADER, PREFACE, FrameDecoder, Kind, encode_frame
+from anyplug.wire.inbound import Inbound
 from anyplug.wire.incoming import Incoming
+from anyplug.wire.packets import PacketSession
 from anyplug.wire.plain import PlainSession
 from anyplug.wire.plug import VERSION, PlugSession
 from anyplug.wire.session import Session
@@ -17,8 +19,10 @@ __all__ = [
     "VERSION",
     "Asks",
     "FrameDecoder",
+    "Inbound",
     "Incoming",
     "Kind",
+    "PacketSession",
     "PlainSession",
     "PlugSession",
     "Role",

@@ -1,7 +1,7 @@
 """What one end of a conversation hears, sorted: messages to the queue, answers to their askers, the end to everybody.
 
-Both shells put the events of their session in here, and wake whoever `Inbound.take` names. ``W`` is what a shell waits with: a future, an
-event, a lock.
+Both shells put the events of their session in here, and wake whoever `Inbound.take` names. ``W`` is what a shell
+waits with: a future, an event, a lock.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class Inbound(Generic[T, W]):
                 decided.append((waiter, body))
 
     def _take_failed(self, event: Failed, decided: list[tuple[W, Outcome]]) -> None:
-        """The refusal of a question goes to its asker; that of a mere message stands in the queue, where the next receive finds it."""
+        """The refusal of a question goes to its asker; that of a mere message stands in the queue, where the next
+        receive finds it.
+        """
         error = Refused(event.refusal.reason, event.refusal.text)
         waiter = None
         if event.id:

@@ -21,8 +21,8 @@ __all__ = ["ERROR_COST", "MESSAGE_COST", "Incoming"]
 T = TypeVar("T")
 
 MESSAGE_COST = 48
-"""What a waiting message counts beside its bytes: about what Python takes for the object and its place in a list, bytes.
-Without it a flood of empty messages would wait in a queue of size 0."""
+"""What a waiting message counts beside its bytes: about what Python takes for the object and its place in a list,
+bytes. Without it a flood of empty messages would wait in a queue of size 0."""
 
 ERROR_COST = 512
 """What a waiting error counts beside its text, bytes."""

@@ -81,7 +81,11 @@ def split(kind: Kind, prefix: bytes, body: bytes) -> Iterator[bytes | memoryview
 
 
 def cut_ids(payloads: list[bytes]) -> tuple[list[tuple[int, bytes]], ProtocolError | None]:
-    """Payloads of REQUEST or REPLY as pairs of id and body, up to the first that has no valid id, and what is wrong with that."""
+    """Payloads of REQUEST or REPLY as pairs of id and body.
+
+    Returns:
+        The pairs up to the first payload that has no valid id, and what is wrong with that one.
+    """
     unpack = HEADER.unpack_from
     items: list[tuple[int, bytes]] = []
     for payload in payloads:

@@ -77,13 +77,10 @@ class PlugSession(PlugSender):
             return
         if self._preface is not None:
             data = self._read_preface(self._preface, data)
-            if not self.receiving:
-                return
         decoder = self._decoder
         try:
             for kind, payloads in decoder.feed(data):
-                self._receive_run(kind, payloads)
-                if not self.receiving:
+                if not self._receive_run(kind, payloads):
                     return
         except ProtocolError as error:
             self._fail(error)
@@ -96,17 +93,15 @@ class PlugSession(PlugSender):
         if not self.receiving:
             return
         inside = self.state is State.OPEN and (self.pending or self._assembly is not None)
-        problem = f"the peer closed the stream {'inside a message' if inside else _CUT[self.state]}"
-        self.sending = False
-        self._stop(Broken(problem))
+        where = "inside a message" if inside else _CUT[self.state]
+        self._stop(Broken(f"the peer closed the stream {where}"))
 
     def _read_preface(self, had: bytes, data: bytes) -> bytes:
         """Take what belongs to the preface; returns the rest."""
         missing = len(PREFACE) - len(had)
         have = had + data[:missing]
         if not PREFACE.startswith(have):
-            self.sending = False  # nothing is said to it: what it speaks is not known
-            found = (had + data)[:32]
+            found = (had + data)[:32]  # nothing is said to it: what it speaks is not known
             self._stop(ProtocolError(f"the peer does not speak the plug protocol: it sent {found!r}"))
             return b""
         if len(have) < len(PREFACE):
@@ -116,7 +111,8 @@ class PlugSession(PlugSender):
         self._enter(State.HELLO if self.role is Role.SERVER else State.ANSWER)
         return data[missing:]
 
-    def _receive_run(self, kind: int, payloads: list[bytes]) -> None:
+    def _receive_run(self, kind: int, payloads: list[bytes]) -> bool:
+        """Take neighbouring frames of one kind; False when nothing after them counts any more."""
         row = self._takes.get(kind)
         if row is None:
             raise self._out_of_place(kind)
@@ -127,7 +123,7 @@ class PlugSession(PlugSender):
                 assembly, self._assembly = self._assembly, None
                 payloads[0] = assembly.finish(kind, payloads[0])
             reader(self, payloads)
-            return
+            return True
         for payload in payloads:
             if self._takes.get(kind) is not row or (self._assembly is not None and kind not in _AMONG_PARTS):
                 raise self._out_of_place(kind)
@@ -135,13 +131,14 @@ class PlugSession(PlugSender):
                 self._enter(row.next)
             reader(self, [payload])
             if not self.receiving:
-                return
+                break
+        return self.receiving
 
     def _out_of_place(self, kind: int) -> ProtocolError:
         found = f"a {Kind(kind).name} frame"
         if self._assembly is not None:
             return ProtocolError(f"{found} between the parts of a message")
-        expected = ", ".join(each.name for each in self._takes) or "nothing yet"
+        expected = ", ".join(Kind(each).name for each in self._takes) or "nothing yet"
         return ProtocolError(f"{found} in the state {self.state.value!r} of a {self.role.value}, expected {expected}")
 
     # The readers that the rows of the table name.
@@ -218,10 +215,11 @@ class PlugSession(PlugSender):
         """The peer broke the protocol: tell it why, and hear it no more."""
         error = error.with_traceback(None)
         self.send_eof(error.code, str(error))
-        self._why = (error.code, f"the peer broke the protocol: {error}")
         self._stop(error)
 
     def _stop(self, error: AnyplugError) -> None:
+        self.sending = False
+        self._why = (error.code, f"it has failed: {error}")
         self._enter(State.FAULTY)
         self._end()
         self._events.append(Fault(error))

@@ -1,0 +1,173 @@
+"""The harness: a question, who answers it, and how the answers compare.
+
+Machines are noisy, so nothing is measured alone. In each round every contestant is measured once, in an order that
+turns from round to round, and the figure that counts is the *ratio* of two of them in the same round: whatever else
+the machine did then, it did to both. The median of the ratios is what is told first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.conditions import conditions, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["RESULTS", "Comparison", "Contestant", "Outcome", "Question", "Sample", "answer", "report", "write"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement."""
+
+    value: float
+    """In the question's unit."""
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """What else was seen, with the unit in the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One answer to the question, measured once a round."""
+
+    name: str
+    measure: Callable[[float], Sample]
+    """Gets the seconds that a measurement should take."""
+    most: float | None = None
+    """The target of the value itself, in the question's unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two contestants of a question, and what their ratio should be."""
+
+    ours: str
+    theirs: str
+    least: float | None = None
+    most: float | None = None
+
+    def target(self) -> str:
+        bounds = ((">=", self.least), ("<=", self.most))
+        return " ".join(f"{sign} {bound:.2f}" for sign, bound in bounds if bound is not None)
+
+    def met(self, ratio: float) -> bool:
+        return (self.least is None or ratio >= self.least) and (self.most is None or ratio <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is measured, and what is compared."""
+
+    name: str
+    asks: str
+    """One sentence: what, how much of it, under which conditions."""
+    unit: str
+    contestants: Sequence[Contestant]
+    comparisons: Sequence[Comparison]
+    rounds: int = 7
+    seconds: float = 2.0
+    """How long one measurement of one contestant takes, about."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All samples of a question, a list for each contestant, by round."""
+
+    question: Question
+    samples: dict[str, list[Sample]]
+    conditions: dict[str, object]
+
+    def values(self, name: str) -> list[float]:
+        return [sample.value for sample in self.samples[name]]
+
+    def ratios(self, comparison: Comparison) -> list[float]:
+        pairs = zip(self.values(comparison.ours), self.values(comparison.theirs), strict=True)
+        return [ours / theirs for ours, theirs in pairs]
+
+    def facts(self, name: str) -> dict[str, float]:
+        """The median of each fact."""
+        samples = self.samples[name]
+        return {key: median(sample.facts[key] for sample in samples) for key in samples[0].facts}
+
+
+def answer(
+    question: Question, *, rounds: int | None = None, seconds: float | None = None, say: Callable[[str], None] = print
+) -> Outcome:
+    """Measure every contestant, in turns."""
+    found = conditions()
+    samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in question.contestants}
+    count = question.rounds if rounds is None else rounds
+    for number in range(count):
+        shift = number % len(question.contestants)
+        order = [*question.contestants[shift:], *question.contestants[:shift]]
+        for contestant in order if number % 2 == 0 else reversed(order):
+            sample = contestant.measure(question.seconds if seconds is None else seconds)
+            samples[contestant.name].append(sample)
+            say(f"  round {number + 1} of {count}: {contestant.name}: {sample.value:,.1f} {question.unit}")
+    return Outcome(question, samples, found)
+
+
+def report(outcome: Outcome) -> str:
+    """The tables: comparisons first, each with its ratio first; then what was measured."""
+    question = outcome.question
+    lines = [f"{question.name}: {question.asks}", sentence(outcome.conditions), ""]
+    lines.append(f"{'ratio':>7}  {'spread':<15}{'target':<18}comparison")
+    for comparison in question.comparisons:
+        ratios = outcome.ratios(comparison)
+        ratio = median(ratios)
+        target = comparison.target()
+        verdict = f"{target} {'met' if comparison.met(ratio) else 'MISSED'}" if target else "-"
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        lines.append(f"{ratio:6.2f}x  {spread:<15}{verdict:<18}{comparison.ours} / {comparison.theirs}")
+    lines += ["", f"{'median':>13}  {'spread':<27}{question.unit}"]
+    for contestant in question.contestants:
+        values = outcome.values(contestant.name)
+        middle = median(values)
+        spread = f"{min(values):,.1f} to {max(values):,.1f}"
+        facts = [f"{key} {value:,.2f}" for key, value in outcome.facts(contestant.name).items()]
+        if contestant.most is not None:
+            facts.insert(0, f"target <= {contestant.most:,.0f} {'met' if middle <= contestant.most else 'MISSED'}")
+        lines.append(f"{middle:13,.1f}  {spread:<27}{contestant.name}{': ' if facts else ''}{', '.join(facts)}")
+    return "\n".join(lines)
+
+
+def write(outcome: Outcome, folder: Path = RESULTS) -> Path:
+    """Keep the outcome as JSON; returns the file."""
+    question = outcome.question
+    rows = [
+        {
+            "ratio": round(median(outcome.ratios(comparison)), 3),
+            "ours": comparison.ours,
+            "theirs": comparison.theirs,
+            "target": comparison.target(),
+            "ratios": [round(ratio, 3) for ratio in outcome.ratios(comparison)],
+        }
+        for comparison in question.comparisons
+    ]
+    measured = {
+        name: {
+            "median": median(outcome.values(name)),
+            "values": outcome.values(name),
+            "facts": outcome.facts(name),
+        }
+        for name in outcome.samples
+    }
+    content = {
+        "question": question.name,
+        "asks": question.asks,
+        "unit": question.unit,
+        "conditions": outcome.conditions,
+        "comparisons": rows,
+        "measured": measured,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{question.name}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,191 @@
+"""Opening a conversation, for threads and scripts."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+
+from anyplug.address import Address
+from anyplug.blocking.connection import Connection
+from anyplug.blocking.line import Line
+from anyplug.blocking.outlet import Outlet
+from anyplug.blocking.pump import TICK, Pump
+from anyplug.blocking.stream import Stream
+from anyplug.errors import AnyplugError, Broken, ConnectError, LocalError, ProtocolError, Refused
+from anyplug.limits import DEFAULTS
+from anyplug.messages import Fault, Refusal, Welcome
+from anyplug.plan import make_plan
+from anyplug.transport.blocking_dial import dial_blocking
+from anyplug.transport.handshake import handshake_error
+from anyplug.transport.options import DEFAULT_OPTIONS
+from anyplug.wire import Inbound
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from anyplug.limits import Limits
+    from anyplug.messages import Event
+    from anyplug.plan import Plan
+    from anyplug.transport.options import SocketOptions
+    from anyplug.wire import Session
+
+__all__ = ["CONNECT_TIMEOUT", "connect", "converse"]
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+"""How long connecting may take, from the name to the handshake, seconds, where nothing else is said."""
+
+
+@overload
+def connect(
+    address: str | Address,
+    *,
+    type: type[T],
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Connection[T]: ...
+@overload
+def connect(
+    address: str | Address,
+    *,
+    type: Any = Any,
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Connection[Any]: ...
+def connect(
+    address: str | Address,
+    *,
+    type: Any = Any,
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Connection[Any]:
+    """Open a conversation with what listens at an address.
+
+    ``with connect("plug://127.0.0.1/echo") as peer`` closes it at the end of the block.
+
+    Args:
+        address: where to, as text or as an `Address`.
+        type: what messages are; each is checked when it comes. By default anything the codec carries.
+        codec: the codec's name; by default msgpack on plug, and what suits the type on plain connections.
+        framing: of a plain connection; by default ``lines`` on streams, and a packet a message elsewhere.
+        timeout: seconds for everything until the conversation is open.
+        limits: the bounds of this side.
+        token: what entitles this client; read it from a file or the environment.
+        options: of the socket.
+
+    Raises:
+        AddressError: the address cannot be used.
+        LocalError: the arguments do not fit it.
+        ConnectError: no conversation could be opened; says which step failed and what to try.
+        Refused: the server said no; its code says why.
+    """
+    if not timeout > 0:
+        raise LocalError(f"timeout is {timeout!r}, expected seconds above 0")
+    where = address if isinstance(address, Address) else Address.parse(address)
+    plan: Plan[Any] = make_plan(where, type=type, codec=codec, framing=framing, limits=limits, token=token)
+    deadline = time.monotonic() + timeout
+    sock = dial_blocking(where, timeout=timeout, options=options)
+    return converse(sock, where, plan, timeout=timeout, deadline=deadline)
+
+
+def converse(
+    sock: socket.socket,
+    where: Address,
+    plan: Plan[T],
+    *,
+    timeout: float = CONNECT_TIMEOUT,
+    deadline: float | None = None,
+    now: Callable[[], float] = time.monotonic,
+    tick: float = TICK,
+) -> Connection[T]:
+    """Open a conversation on a connected socket.
+
+    Args:
+        sock: the socket; it belongs to the connection from here, and is closed where none comes about.
+        where: where it leads to, for people.
+        plan: what to speak.
+        timeout: seconds for the handshake.
+        deadline: when these are over; by default counted from now.
+        now: the time in seconds, monotonic.
+        tick: seconds between two looks at heartbeats and deadlines while a thread waits.
+
+    Raises:
+        ConnectError: the peer does not answer as it should.
+        Refused: the server said no.
+    """
+    deadline = now() + timeout if deadline is None else deadline
+    stream = Stream(sock)
+    try:
+        session = plan.session()
+        welcome: Welcome | None = None
+        rest: Sequence[Event] = ()
+        if plan.hello is not None:
+            within = _Deadline(deadline, timeout, now)
+            welcome, rest = _shake_hands(stream, session, str(where), within)
+            _check_codec(welcome, plan.hello.codec, str(where))
+        inbound: Inbound[T, Any] = Inbound(plan.codec, numbered=welcome is not None and welcome.asks)
+        line = Line(stream, session, inbound, plan.limits, now())
+        if rest:
+            line.hear(rest)
+    except BaseException:
+        stream.close()
+        raise
+    pump = Pump(line, now=now, tick=tick)
+    return Connection(pump, plan.codec, address=str(where), service=where.service, rest=where.rest, welcome=welcome)
+
+
+class _Deadline(NamedTuple):
+    at: float
+    timeout: float
+    now: Callable[[], float]
+
+    def left(self) -> float:
+        """Seconds until then."""
+        return self.at - self.now()
+
+
+def _shake_hands(stream: Stream, session: Session, where: str, deadline: _Deadline) -> tuple[Welcome, Sequence[Event]]:
+    """Say HELLO and hear the answer; returns the welcome, and what came right behind it."""
+    outlet = Outlet(stream)
+    outlet.put(session.data_to_send())
+    try:
+        while not (events := session.events()):
+            left = deadline.left()
+            if left <= 0:
+                raise handshake_error(where, TimeoutError(), deadline.timeout)
+            stream.wait(read=True, write=len(outlet) > 0, seconds=left)
+            outlet.flush()
+            data = stream.receive()
+            if data:
+                session.receive_data(data)
+            elif data is not None:
+                session.receive_eof()
+    except Broken as error:
+        raise handshake_error(where, error, deadline.timeout) from error
+    answer = events[0]
+    if isinstance(answer, Welcome):
+        return answer, events[1:]
+    if isinstance(answer, Refusal):
+        raise Refused(answer.reason, answer.text)
+    fault: AnyplugError = answer.error if isinstance(answer, Fault) else ProtocolError("no WELCOME")
+    raise handshake_error(where, fault, deadline.timeout) from fault
+
+
+def _check_codec(welcome: Welcome, asked: str, where: str) -> None:
+    if welcome.codec != asked:
+        problem = f"the server answers in codec {welcome.codec!r}, asked for was {asked!r}"
+        raise ConnectError(where, step="handshake", problem=problem, remedy=f"connect with codec={welcome.codec!r}")

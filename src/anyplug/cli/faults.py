@@ -1,0 +1,153 @@
+"""Errors as the command line tells them: a sentence, what to try next, a stable code, and an exit status.
+
+======================  ======  ====================================================================================
+code                    status  what
+======================  ======  ====================================================================================
+``usage``               2       words or options that do not exist, or do not fit together
+``bad_address``         2       an address that cannot be used
+``bad_config``          1       a mistake in the configuration file
+``cannot_listen``       1       a listener that cannot be opened
+``cannot_encode``       1       a value that cannot travel
+``connect/STEP``        1, 124  no conversation could be opened; STEP is resolve, connect or handshake
+``refused/CODE``        1       the other end said no; CODE is a word of `anyplug.Code`: ``refused/unknown_service``
+``protocol``            1       bytes that break the framing or the protocol
+``too_large``           1       more than a limit allows
+``bad_message``         1       a whole message that is not what was agreed
+``closed``              1       the other end ended in order before it had said what it was to say
+``broken``              1       the connection ended in the middle
+``timeout``             124     a time was over
+``output``              1       standard output cannot be written to
+``failed``              1       anything else
+======================  ======  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from errno import ETIMEDOUT
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from anyplug.errors import (
+    AddressError,
+    AnyplugError,
+    BindError,
+    Broken,
+    Code,
+    ConfigError,
+    ConnectError,
+    ConnectionClosed,
+    DecodeError,
+    EncodeError,
+    LocalError,
+    ProtocolError,
+    Refused,
+    Timeout,
+)
+from anyplug.escape import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["FAILURE", "INTERRUPTED", "OK", "PIPE_CLOSED", "TIMED_OUT", "USAGE", "Fault", "explain", "printable"]
+
+OK: Final = 0
+FAILURE: Final = 1
+USAGE: Final = 2
+TIMED_OUT: Final = 124
+"""As of ``timeout`` (GNU coreutils)."""
+INTERRUPTED: Final = 130
+"""128 and the number of SIGINT, as shells have it."""
+PIPE_CLOSED: Final = 141
+"""128 and the number of SIGPIPE."""
+
+
+class Fault(NamedTuple):
+    """What is told of an error."""
+
+    code: str
+    """A stable word for programs."""
+    message: str
+    """One sentence for people, fit for a terminal."""
+    hint: str = ""
+    """What to try next, or an empty string."""
+    status: int = FAILURE
+    """The exit status of a command that fails with it."""
+
+
+_REFUSED: Final[Mapping[Code, str]] = {
+    Code.BUSY: "try again in a while",
+    Code.GOING_AWAY: "the server restarts or stops; try again",
+    Code.NOT_ALLOWED: "give the server's token with --token-file FILE, or in ANYPLUG_TOKEN",
+    Code.UNKNOWN_CODEC: "choose another with --codec",
+    Code.BAD_MESSAGE: "a service that wants a number or an object gets it with --parse, which reads TEXT as JSON",
+    Code.FAILED: "the server's log has the details",
+}
+"""What to try after a refusal."""
+
+
+def explain(error: AnyplugError) -> Fault:
+    """What to tell of an error."""
+    for kind in type(error).__mro__:
+        tell = _TELLERS.get(kind)
+        if tell is not None:
+            return tell(error)
+    return Fault("failed", printable(str(error)))
+
+
+def printable(sentence: str) -> str:
+    """A sentence of ours that may hold text of a peer, fit for a terminal.
+
+    Backslashes are left alone: what of the sentence was escaped before is not escaped again.
+    """
+    return "\\".join(map(escape, sentence.split("\\")))
+
+
+def _address(error: AddressError) -> Fault:
+    bare = AddressError(error.address, part=error.part, found=error.found, expected=error.expected)
+    hint = f"did you mean {error.nearest}?" if error.nearest else ""
+    return Fault("bad_address", printable(str(bare)), printable(hint), USAGE)
+
+
+def _connect(error: ConnectError) -> Fault:
+    message = f"cannot connect to {error.address}: {error.problem} (step: {error.step})"
+    late = error.errno == ETIMEDOUT or isinstance(error.__cause__, TimeoutError)
+    status = TIMED_OUT if late else FAILURE
+    return Fault(f"connect/{error.step}", printable(message), printable(error.remedy), status)
+
+
+def _refused(error: Refused) -> Fault:
+    message = str(Refused(error.code, escape(error.text)))
+    return Fault(f"refused/{error.code.word}", message, _REFUSED.get(error.code, ""))
+
+
+def _closed(error: ConnectionClosed) -> Fault:
+    message = str(ConnectionClosed(error.code, escape(error.text)))
+    return Fault("closed", message, _REFUSED.get(error.code, ""))
+
+
+def _timeout(error: Timeout) -> Fault:
+    return Fault("timeout", printable(str(error)), "--timeout SECONDS waits longer", TIMED_OUT)
+
+
+def _plainly(code: str, status: int = FAILURE) -> Callable[[AnyplugError], Fault]:
+    return lambda error: Fault(code, printable(str(error)), status=status)
+
+
+def _by_code(error: ProtocolError) -> Fault:
+    return Fault(error.code.word, printable(str(error)))
+
+
+_TELLERS: Final[Mapping[type, Callable[..., Fault]]] = {
+    AddressError: _address,
+    ConfigError: _plainly("bad_config"),
+    BindError: _plainly("cannot_listen"),
+    EncodeError: _plainly("cannot_encode"),
+    LocalError: _plainly("usage", USAGE),
+    ConnectError: _connect,
+    Refused: _refused,
+    ProtocolError: _by_code,
+    DecodeError: _plainly("bad_message"),
+    ConnectionClosed: _closed,
+    Broken: _plainly("broken"),
+    Timeout: _timeout,
+}
+"""How each kind of error is told; the most derived kind counts."""
