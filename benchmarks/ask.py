@@ -109,8 +109,8 @@ def measure(server_role: str, load_role: str, seconds: float, *arguments: object
             found = load.json()
             asker = load.cpu()
         busy = server.cpu() - idle
-    facts = {"server us/answer": busy / found["answers"] * 1e6, "asker us/answer": asker / found["answers"] * 1e6}
-    return Sample(found["answers"] / found["seconds"], facts)
+    answers = found["answers"]
+    return Sample(answers / found["seconds"], cost=busy / answers * 1e6, facts={"asker us each": asker / answers * 1e6})
 
 
 MANY, FIFTY, ONE = f"anyplug ask_many of {BATCH}", f"anyplug ask, {TASKS} tasks", "anyplug ask, 1 task"

@@ -2,7 +2,9 @@
 
 Machines are noisy, so nothing is measured alone. In each round every contestant is measured once, in an order that
 turns from round to round, and the figure that counts is the *ratio* of two of them in the same round: whatever else
-the machine did then, it did to both. The median of the ratios is what is told first.
+the machine did then, it did to both. The median of the ratios is what is told first. Where a server has a core for
+itself its rate and what one unit costs it are the same thing; where others use the core too, the cost is the steadier
+of the two, so its ratio is told beside.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class Sample:
 
     value: float
     """In the question's unit."""
+    cost: float | None = None
+    """What one unit (a message, an answer) cost the server, microseconds of CPU time."""
     facts: Mapping[str, float] = field(default_factory=dict)
     """What else was seen, with the unit in the name."""
 
@@ -71,8 +75,8 @@ class Question:
     unit: str
     contestants: Sequence[Contestant]
     comparisons: Sequence[Comparison]
-    rounds: int = 7
-    seconds: float = 2.0
+    rounds: int = 9
+    seconds: float = 1.0
     """How long one measurement of one contestant takes, about."""
 
 
@@ -90,6 +94,11 @@ class Outcome:
     def ratios(self, comparison: Comparison) -> list[float]:
         pairs = zip(self.values(comparison.ours), self.values(comparison.theirs), strict=True)
         return [ours / theirs for ours, theirs in pairs]
+
+    def cost_ratios(self, comparison: Comparison) -> list[float]:
+        """As `ratios`, by the CPU time of the servers: above 1 where ours is cheaper."""
+        pairs = zip(self.samples[comparison.ours], self.samples[comparison.theirs], strict=True)
+        return [theirs.cost / ours.cost for ours, theirs in pairs if ours.cost and theirs.cost]
 
     def facts(self, name: str) -> dict[str, float]:
         """The median of each fact."""
@@ -117,25 +126,40 @@ def answer(
 def report(outcome: Outcome) -> str:
     """The tables: comparisons first, each with its ratio first; then what was measured."""
     question = outcome.question
-    lines = [f"{question.name}: {question.asks}", sentence(outcome.conditions), ""]
-    lines.append(f"{'ratio':>7}  {'spread':<15}{'target':<18}comparison")
-    for comparison in question.comparisons:
-        ratios = outcome.ratios(comparison)
-        ratio = median(ratios)
-        target = comparison.target()
-        verdict = f"{target} {'met' if comparison.met(ratio) else 'MISSED'}" if target else "-"
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        lines.append(f"{ratio:6.2f}x  {spread:<15}{verdict:<18}{comparison.ours} / {comparison.theirs}")
-    lines += ["", f"{'median':>13}  {'spread':<27}{question.unit}"]
-    for contestant in question.contestants:
-        values = outcome.values(contestant.name)
-        middle = median(values)
-        spread = f"{min(values):,.1f} to {max(values):,.1f}"
-        facts = [f"{key} {value:,.2f}" for key, value in outcome.facts(contestant.name).items()]
-        if contestant.most is not None:
-            facts.insert(0, f"target <= {contestant.most:,.0f} {'met' if middle <= contestant.most else 'MISSED'}")
-        lines.append(f"{middle:13,.1f}  {spread:<27}{contestant.name}{': ' if facts else ''}{', '.join(facts)}")
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"{question.name}: {question.asks}",
+            sentence(outcome.conditions),
+            "",
+            f"{'ratio':>7}  {'spread':<14}  {'by CPU':>6}  {'target':<14}  comparison",
+            *(_compared(outcome, comparison) for comparison in question.comparisons),
+            "",
+            f"{'median':>13}  {'spread':<27}  {question.unit}",
+            *(_measured(outcome, contestant) for contestant in question.contestants),
+        ]
+    )
+
+
+def _compared(outcome: Outcome, comparison: Comparison) -> str:
+    ratios = outcome.ratios(comparison)
+    costs = outcome.cost_ratios(comparison)
+    target = comparison.target()
+    verdict = f"{target} {'met' if comparison.met(median(ratios)) else 'MISSED'}" if target else "-"
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    by_cpu = f"{median(costs):5.2f}x" if costs else "-"
+    return f"{median(ratios):6.2f}x  {spread:<14}  {by_cpu:>6}  {verdict:<14}  {comparison.ours} / {comparison.theirs}"
+
+
+def _measured(outcome: Outcome, contestant: Contestant) -> str:
+    values = outcome.values(contestant.name)
+    costs = [sample.cost for sample in outcome.samples[contestant.name] if sample.cost]
+    facts = [f"{key} {value:,.2f}" for key, value in outcome.facts(contestant.name).items()]
+    if costs:
+        facts.insert(0, f"server us each {median(costs):.2f}")
+    if contestant.most is not None:
+        facts.insert(0, f"target <= {contestant.most:,.0f} {'met' if median(values) <= contestant.most else 'MISSED'}")
+    spread = f"{min(values):,.1f} to {max(values):,.1f}"
+    return f"{median(values):13,.1f}  {spread:<27}  {contestant.name}{': ' if facts else ''}{', '.join(facts)}"
 
 
 def write(outcome: Outcome, folder: Path = RESULTS) -> Path:
@@ -147,6 +171,7 @@ def write(outcome: Outcome, folder: Path = RESULTS) -> Path:
             "ours": comparison.ours,
             "theirs": comparison.theirs,
             "target": comparison.target(),
+            "by_cpu": [round(ratio, 3) for ratio in outcome.cost_ratios(comparison)],
             "ratios": [round(ratio, 3) for ratio in outcome.ratios(comparison)],
         }
         for comparison in question.comparisons
@@ -155,6 +180,7 @@ def write(outcome: Outcome, folder: Path = RESULTS) -> Path:
         name: {
             "median": median(outcome.values(name)),
             "values": outcome.values(name),
+            "server_us_each": [sample.cost for sample in outcome.samples[name]],
             "facts": outcome.facts(name),
         }
         for name in outcome.samples

@@ -130,7 +130,7 @@ def measure(name: str, seconds: float) -> Sample:
         with Process(role("oneway", f"send_{name}", port, seconds), core=LOAD_CORE):
             found = server.json()
             busy = server.cpu() - idle
-    return Sample(found["messages"] / found["seconds"], {"receiver us/message": busy / found["messages"] * 1e6})
+    return Sample(found["messages"] / found["seconds"], cost=busy / found["messages"] * 1e6)
 
 
 OURS = "anyplug send, async for"

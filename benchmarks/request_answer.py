@@ -1,8 +1,8 @@
 """How many questions a second does a server answer on plain sockets, 50 peers asking at once?
 
 The load is a program in C (load.c) that keeps one question of 100 bytes and a line feed outstanding on each of 50
-connections. It is not what bounds the figures: the share of its core that it uses is told beside each row, and it is
-largest for the echo in C (echo.c), the physical limit.
+connections. It is not what bounds the figures: the share of its time in which it has something to do is told beside
+each row, and is largest for the echo in C (echo.c), the physical limit.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def measure(command: Sequence[str], seconds: float) -> Sample:
         idle = server.cpu()
         found = run_json([build("load.c"), port, str(CONNECTIONS), str(SIZE), str(WARM), str(seconds)])
         busy = server.cpu() - idle
-    facts = {
-        "server us/answer": busy / found["all"] * 1e6,
-        "load's share of its core": found["cpu"] / found["seconds"],
-    }
-    return Sample(found["answers"] / found["seconds"], facts)
+    return Sample(
+        found["answers"] / found["seconds"],
+        cost=busy / found["all"] * 1e6,
+        facts={"load busy": found["busy"]},
+    )
 
 
 def contestant(name: str, serve_it: str) -> Contestant:

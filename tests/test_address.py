@@ -403,6 +403,16 @@ def test_the_nearest_name_of_a_service_is_one(name: str) -> None:
     assert not nearest or check_service_name(nearest) == nearest
 
 
+def test_the_refusal_of_another_kind_of_name_says_so() -> None:
+    name: Any = 7
+    with pytest.raises(AddressError) as caught:
+        check_service_name(name)
+    assert str(caught.value) == (
+        "'int' is not an address: the service is 'int', expected a str of 1 to 64 letters, digits, '-', '_' or '.',"
+        " beginning with a letter, a digit or '_'"
+    )
+
+
 def test_the_refusal_of_a_name_says_what_a_name_is() -> None:
     with pytest.raises(AddressError) as caught:
         check_service_name("sh out")

@@ -55,6 +55,10 @@ MISTAKES = [
     ("ssl://h:1", f"scheme is 'ssl', expected {ONE_OF}; did you mean tls://h:1?"),
     ("tls+tcp://h:1", f"scheme is 'tls+tcp', expected {ONE_OF}; did you mean tls://h:1?"),
     ("ssh://h", f"scheme is 'ssh', expected {ONE_OF}"),
+    ("ftp://h:1", f"scheme is 'ftp', expected {ONE_OF}"),
+    ("sftp://h:1", f"scheme is 'sftp', expected {ONE_OF}"),
+    ("SMTP://h:1", f"scheme is 'SMTP', expected {ONE_OF}"),
+    ("wss6://h:1", f"scheme is 'wss6', expected {ONE_OF}; did you mean wss://h:1?"),
     ("gopher://h", f"scheme is 'gopher', expected {ONE_OF}"),
     ("tcp 4://h", f"scheme is 'tcp 4', expected {ONE_OF}; did you mean tcp://?"),
     ("unix4:///a", f"scheme is 'unix4', expected {ONE_OF}; did you mean unix:///a?"),
@@ -193,6 +197,7 @@ MISTAKES = [
     ("fd://3:80", f"fd is '3:80', expected {FD}"),
     # the options
     ("tcp://h:1?frming=raw", f"option is 'frming', expected {OPTIONS}; did you mean tcp://h:1?framing=raw?"),
+    ("tcp://h:1?codc=a&until=b", f"option is 'codc', expected {OPTIONS}; did you mean tcp://h:1?codec=a&until=b?"),
     ("tcp://h:1?Codec=raw", f"option is 'Codec', expected {OPTIONS}; did you mean tcp://h:1?codec=raw?"),
     ("tcp://h:1?codec=text&x=1", f"option is 'x', expected {OPTIONS}"),
     ("tcp://h:1?=1", f"option is nothing, expected {OPTIONS}"),
@@ -344,7 +349,7 @@ def test_only_a_str_is_read(value: Any, kind: str) -> None:
 
 
 def test_a_default_scheme_that_is_none_is_refused() -> None:
-    with pytest.raises(AddressError, match=r"the scheme is 'h', expected one of plug"):
+    with pytest.raises(AddressError, match=r"the scheme is 'plugg', expected one of plug"):
         Address.parse("h", default_scheme="plugg")
 
 

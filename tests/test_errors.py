@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
+import pickle
 import re
 
 import pytest
@@ -307,3 +309,26 @@ def test_every_public_name_is_described() -> None:
             below = codes.body[place + 1]
             assert isinstance(below, ast.Expr), ast.unparse(entry)
             assert isinstance(below.value, ast.Constant), ast.unparse(entry)
+
+
+ERRORS_TO_COPY = [
+    AddressError("x", part="port", found="y", expected="z", nearest="n"),
+    ConfigError("f.toml", where="a.b", problem="p", line=3),
+    ConnectError("a", step="connect", problem="p", remedy="r", errno=5),
+    TooLarge("message", size=5, limit=3),
+    Timeout("an answer", 1.5),
+    BindError("a", "p", errno=98),
+    Refused(Code.BUSY, "later"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS_TO_COPY, ids=lambda error: type(error).__name__)
+def test_an_error_survives_being_copied_and_sent(error: AnyplugError) -> None:
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
+
+
+def test_a_timeout_is_no_system_error() -> None:
+    assert Timeout("an answer", 1.5).errno is None

@@ -10,7 +10,7 @@
     │   └── BindError           a listener that cannot be opened
     ├── PeerError               they: what the other end sent or said
     │   ├── ProtocolError       bytes that break the protocol or the framing
-    │   ├── TooLarge            more than a limit allows, known before memory was taken
+    │   │   └── TooLarge        more than a limit allows, known before memory was taken
     │   ├── DecodeError         a whole message that is not what was agreed
     │   └── Refused             a definite no, with its code
     ├── ConnectionClosed        the conversation ended cleanly; there is nothing more to read
@@ -90,6 +90,16 @@ class AnyplugError(Exception):
 
     code: Code = Code.OK
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors can be copied, and sent between processes that trust each other."""
+        return _restore, (type(self), self.args, dict(vars(self)))
+
+
+def _restore(kind: type[AnyplugError], args: tuple[object, ...], facts: dict[str, object]) -> AnyplugError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(facts)
+    return error
+
 
 class LocalError(AnyplugError):
     """A mistake on this side: an argument, a configuration or a call out of place."""
@@ -99,8 +109,9 @@ class AddressError(LocalError, ValueError):
     """An address that cannot be used.
 
     Attributes:
-        address: the address as it was given.
-        part: which part is wrong: ``scheme``, ``host``, ``port``, ``path``, ``service`` or ``option``.
+        address: the address as it was given, shortened, and with secrets masked.
+        part: which part is wrong: ``text``, ``scheme``, ``host``, ``port``, ``path``, ``fd``, ``service``, ``option``
+            or ``fragment``.
         found: what that part holds.
         expected: what it should hold.
         nearest: the nearest valid address or part, or ``""`` when there is none.
@@ -324,7 +335,7 @@ class Timeout(AnyplugError, TimeoutError):
     """
 
     def __init__(self, what: str, seconds: float) -> None:
-        super().__init__(what, seconds)
+        super().__init__(f"{what}: no answer within {seconds:g} s")
         self.what = what
         self.seconds = seconds
 

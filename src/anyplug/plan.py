@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from anyplug.limits import Limits
     from anyplug.wire import Session
 
-__all__ = ["AGENT", "PLUG_CODEC", "Plan", "make_plan", "plain_framing"]
+__all__ = ["AGENT", "PLUG_CODEC", "Plan", "check_scheme", "make_plan", "plain_framing"]
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ def make_plan(
         AddressError: a scheme that this version does not speak.
         LocalError: names or options that do not exist, or do not fit the address.
     """
-    _check_scheme(address)
+    check_scheme(address)
     name = codec or address.options.get("codec")
     if not address.is_plug:
         if token:
@@ -152,7 +152,7 @@ def plain_framing(
     return make_framing(name or "lines", limit=limits.message, **options)
 
 
-def _check_scheme(address: Address) -> None:
+def check_scheme(address: Address) -> None:
     """Refuse what would otherwise go out in the clear, or be answered in a protocol that is not spoken here."""
     if address.is_tls or address.scheme == "ws":
         plain = "plug" if address.is_plug or address.scheme == "ws" else "tcp"

@@ -1,4 +1,4 @@
-"""The other end of a blocking connection, for tests: a server's session on a plain socket, moved by hand or by a thread."""
+"""The other end of a blocking connection: a server's session on a plain socket, moved by hand or by a thread."""
 
 from __future__ import annotations
 

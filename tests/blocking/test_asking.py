@@ -258,7 +258,7 @@ def test_on_a_plain_connection_ask_many_pairs_answers_by_their_order() -> None:
     connection, sock = plain(framing="lines")
 
     def serve() -> None:
-        with sock.makefile("rwb") as file:
+        with sock, sock.makefile("rwb") as file:
             for line in file:
                 file.write(line.upper())
                 file.flush()
@@ -268,7 +268,6 @@ def test_on_a_plain_connection_ask_many_pairs_answers_by_their_order() -> None:
         assert connection.ask("hello") == "HELLO"
         assert connection.ask_many(["a", "b", "c"]) == ["A", "B", "C"]
     server.result()
-    sock.close()
 
 
 def test_a_question_after_the_plain_peers_end_is_not_sent() -> None:

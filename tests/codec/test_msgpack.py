@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import tracemalloc
 from typing import Any
@@ -22,7 +22,7 @@ VALUES: list[object] = [
     *(None, True, False, 0, -1, 127, 128, -33, 2**16, 2**32, 2**64 - 1, -(2**63)),
     *(0.5, -0.0, math.nan, math.inf, "", "a" * 40, "有 \N{PERFORMING ARTS}", b"", b"\xff" * 300),
     *([], {}, [[]], [1, "a", None, [True]], {"a": {"b": [1.5]}, 1: b"x", None: 0, (1, 2): 3, 0.5: 1}),
-    datetime.datetime(2026, 11, 20, 13, 4, 5, tzinfo=datetime.UTC),
+    dt.datetime(2026, 11, 20, 13, 4, 5, tzinfo=dt.UTC),
 ]
 
 NOT_MSGPACK: list[tuple[bytes, str]] = [
@@ -105,7 +105,7 @@ def test_the_last_of_two_same_keys_wins() -> None:
 
 @pytest.mark.parametrize(
     ("value", "back"),
-    [((1, 2), [1, 2]), ({3}, [3]), (datetime.date(2026, 11, 20), "2026-11-20")],
+    [((1, 2), [1, 2]), ({3}, [3]), (dt.date(2026, 11, 20), "2026-11-20")],
 )
 def test_what_msgpack_has_no_type_for_comes_back_as_documented(value: object, back: object) -> None:
     assert CODEC.decode(CODEC.encode(value)) == back

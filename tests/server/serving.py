@@ -9,6 +9,7 @@ import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyplug
 from anyplug import Limits, Server
 from anyplug.messages import Hello, Welcome
 from anyplug.server import Log
@@ -52,7 +53,7 @@ class LogRecords(logging.Handler):
 
     def log(self) -> Log:
         """A log that writes here and nowhere else."""
-        logger = logging.Logger("test")
+        logger = logging.Logger("test")  # noqa: LOG001 - a logger of its own, that nobody else writes to
         logger.addHandler(self)
         return Log(logger)
 
@@ -81,7 +82,7 @@ async def serve(
 
 def port_of(address: str) -> int:
     """The port in an address as bound."""
-    return int(address.split("://")[1].split("/")[0].split("?")[0].rsplit(":", 1)[1])
+    return anyplug.Address.parse(address).port
 
 
 class RawClient:

@@ -27,7 +27,7 @@ def test_a_local_address_needs_nothing(address: str) -> None:
 @pytest.mark.parametrize("address", EXPOSED)
 def test_an_address_that_others_reach_needs_a_token_or_insecure(address: str) -> None:
     where = Address.parse(address)
-    with pytest.raises(BindError, match="other machines could connect.*set a token, or say insecure"):
+    with pytest.raises(BindError, match=r"other machines could connect.*set a token, or say insecure"):
         check_exposure(where, token="", insecure=False)
     check_exposure(where, token="x", insecure=False)
     check_exposure(where, token="", insecure=True)

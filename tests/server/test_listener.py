@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import anyplug
-from anyplug import BindError, Broken, Code, ConnectionClosed, Limits, LocalError, Refused
+from anyplug import BindError, Code, ConnectionClosed, Limits, LocalError, Refused
 from anyplug.services import default_services
 from anyplug.services.base import conversation, reply
-from anyplug.wire import encode_frame
+from anyplug.wire import Kind, encode_frame
 from anyplug.wire.frames import HEADER
 from tests.server.serving import LogRecords, PlugClient, RawClient, port_of, serve
 
@@ -339,7 +339,7 @@ async def test_a_frame_of_an_unknown_kind_in_a_conversation() -> None:
     async with serve(PLUG, services=SERVICES) as server:
         client = await PlugClient.to(server.addresses[0])
         await client.open("echo", codec="bytes")
-        await client.say(encode_frame(0, b"good") + HEADER.pack(99 << 24))
+        await client.say(encode_frame(Kind.DATA, b"good") + HEADER.pack(99 << 24))
         events = await client.events()
         assert "good" in str(events[0])
         assert "unknown frame kind 99" in str(events + await client.events())

@@ -20,7 +20,7 @@ class Lines(logging.Handler):
 
 def lines_of(formatter: logging.Formatter, level: int = logging.INFO) -> tuple[Log, list[str], list[float]]:
     clock = [0.0]
-    logger = logging.Logger("test", level)
+    logger = logging.Logger("test", level)  # noqa: LOG001 - a logger of its own
     handler = Lines(formatter)
     logger.addHandler(handler)
     return Log(logger, clock=lambda: clock[0]), handler.lines, clock

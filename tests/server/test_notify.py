@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -52,8 +53,6 @@ async def test_the_watchdog_is_fed_only_when_it_wants_to_be(manager: tuple[str, 
     await Notifier(name).feed_watchdog()
     other = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"}
     await Notifier.from_environment(other).feed_watchdog()
-    import asyncio  # noqa: PLC0415 - for this test alone
-
     mine = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": str(os.getpid())}
     task = asyncio.create_task(Notifier.from_environment(mine).feed_watchdog())
     loop = asyncio.get_running_loop()

@@ -134,12 +134,13 @@ async def test_types_come_from_annotations_and_are_checked() -> None:
     def mirror(point: Point) -> Point:
         return Point(point.y, point.x)
 
-    async with serve(PLUG, "tcp://127.0.0.1:0/mirror", set_up=lambda s: s.add(reply("mirror", mirror, type=Point))) as s:
+    service = reply("mirror", mirror, type=Point)
+    async with serve(PLUG, "tcp://127.0.0.1:0/mirror", services=(service,)) as s:
         async with anyplug.connect(f"{s.addresses[0]}/mirror", type=Point) as peer:
             assert await peer.ask(Point(1, 2)) == Point(2, 1)
-        async with anyplug.connect(f"{s.addresses[0]}/mirror") as peer:
+        async with anyplug.connect(f"{s.addresses[0]}/mirror") as untyped:
             with pytest.raises(Refused, match=r"\$\.x"):
-                await peer.ask({"x": "no"})
+                await untyped.ask({"x": "no"})
         client = await RawClient.to(s.addresses[1])
         await client.say(b'{"x":5}\n')
         assert await client.hear_line() == b'{"x":0,"y":5}\n'
@@ -249,19 +250,33 @@ async def test_what_is_being_answered_is_cancelled_when_the_peer_is_gone() -> No
             await asking
 
 
-SIGNATURES: list[tuple[Any, str]] = [
-    (lambda: reply("x", lambda: None), "takes exactly one argument, but <lambda> takes nothing"),
-    (lambda: reply("x", lambda a, b: None), "takes a, b"),
-    (lambda: reply("x", upper_async, blocking=True), "blocking=True is for def handlers"),
-    (lambda: conversation("x", upper), "a conversation handler is an async def"),
-    (lambda: reply("no good", upper), "service"),
+def nothing() -> None:
+    """Takes no message."""
+
+
+def two(a: str, b: str) -> None:
+    """Takes two."""
+
+
+WRONG: list[tuple[Any, dict[str, Any], str]] = [
+    (nothing, {}, "takes exactly one argument, but nothing takes nothing"),
+    (two, {}, "takes a, b"),
+    (upper_async, {"blocking": True}, "blocking=True is for def handlers"),
 ]
 
 
-@pytest.mark.parametrize(("make", "sentence"), SIGNATURES)
-def test_a_handler_of_the_wrong_shape_is_refused_at_once(make: Callable[[], Any], sentence: str) -> None:
+@pytest.mark.parametrize(("handler", "options", "sentence"), WRONG)
+def test_a_handler_of_the_wrong_shape_is_refused_at_once(handler: Any, options: Any, sentence: str) -> None:
     with pytest.raises(LocalError, match=sentence):
-        make()
+        reply("x", handler, **options)
+
+
+def test_a_conversation_is_a_coroutine_function_under_a_good_name() -> None:
+    handler: Any = upper
+    with pytest.raises(LocalError, match="a conversation handler is an async def"):
+        conversation("x", handler)
+    with pytest.raises(LocalError, match="service"):
+        reply("no good", upper)
 
 
 def test_an_annotation_that_cannot_be_read_asks_for_a_type() -> None:

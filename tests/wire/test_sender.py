@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 CLIENT, SERVER = Role.CLIENT, Role.SERVER
 
-HELLO_FIELDS = dict(version=1, service="echo", rest="", codec="msgpack", message=100, token="", agent="")
-WELCOME_FIELDS = dict(version=1, service="echo", codec="msgpack", message=100, asks=False, incarnation="", agent="")
+COMMON = {"version": 1, "service": "echo"}
+HELLO_FIELDS = {**COMMON, "rest": "", "codec": "msgpack", "message": 100, "token": "", "agent": ""}
+WELCOME_FIELDS = {**COMMON, "codec": "msgpack", "message": 100, "asks": False, "incarnation": "", "agent": ""}
 
 
 def open_session(role: Role, message: int = DEFAULTS.message) -> PlugSession:

@@ -41,8 +41,8 @@ def check_service_name(name: str) -> str:
     Raises:
         AddressError: where it is not, with the nearest that is.
     """
-    if not isinstance(name, str):
-        kind = type(name).__name__
+    kind = _foreign_kind(name)
+    if kind:
         raise AddressError(kind, part="service", found=kind, expected=f"a str of {_SERVICE_WORDS}")
     if not SERVICE_NAME.fullmatch(name):
         raise AddressError(name, part="service", found=name, expected=_SERVICE_WORDS, nearest=_service_guess(name))
@@ -158,6 +158,11 @@ def _with_service(pieces: Pieces, text: str, option: str) -> str:
         return pieces.rebuilt(path=f"/{quote(text)}")
     items = [f"service={quote(text)}" if item.startswith("service=") else item for item in pieces.query[1:].split("&")]
     return _with_items(pieces, items)
+
+
+def _foreign_kind(value: object) -> str:
+    """The name of the type of what is no str, else ``""``: annotations hold nobody back."""
+    return "" if isinstance(value, str) else type(value).__name__
 
 
 def _service_guess(text: str) -> str:

@@ -81,7 +81,7 @@ SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType(
 _ALIASES: Final = {"ipc": "unix"}
 """Schemes of others that mean one of ours: read, never written."""
 
-_FOREIGN: Final = {"http": "plug", "https": "plugs", "ssl": "tls", "tls+tcp": "tls"}
+_FOREIGN: Final = {"": "plug", "http": "plug", "https": "plugs", "ssl": "tls", "tls+tcp": "tls"}
 """Schemes of others that are refused, and the one that was probably meant."""
 
 _UNRELATED: Final = ("ssh", "ftp", "sftp", "smtp")
@@ -220,20 +220,14 @@ def _read_scheme(head: str, body: str, shown: str) -> tuple[str, int]:
     if scheme in SCHEMES:
         return scheme, 0
     stem, digit = scheme[:-1], scheme[-1:]
-    pinned = digit in {"4", "6"} and stem in SCHEMES
-    if pinned and SCHEMES[stem].pins:
+    if digit in {"4", "6"} and stem in SCHEMES and SCHEMES[stem].pins:
         return stem, int(digit)
-    if not head:
-        near = "plug"
-    elif pinned:
-        near = stem
-    else:
-        near = "" if scheme in _UNRELATED else _FOREIGN.get(scheme) or nearest_of(scheme, SCHEMES)
+    near = "" if scheme in _UNRELATED else _FOREIGN.get(scheme) or nearest_of(scheme, SCHEMES)
     expected = f"one of {', '.join(SCHEMES)}"
     if scheme in {"http", "https"}:
         expected += " (a plug:// listener answers HTTP on the same port)"
     nearest = f"{near}://{body}" if near else ""
-    raise AddressError(shown, part="scheme", found=shown.partition("://")[0], expected=expected, nearest=nearest)
+    raise AddressError(shown, part="scheme", found=_shortened(head), expected=expected, nearest=nearest)
 
 
 def _check_user(prefix: str, body: str, shown: str) -> None:

@@ -159,23 +159,29 @@ class _Deadline(NamedTuple):
 
 
 def _shake_hands(stream: Stream, session: Session, where: str, deadline: _Deadline) -> tuple[Welcome, Sequence[Event]]:
-    """Say HELLO and hear the answer; returns the welcome, and what came right behind it."""
+    """Say HELLO and hear the answer; returns the welcome, and what came right behind it.
+
+    Where HELLO does not reach the peer, its answer may have come all the same: a full server refuses at once.
+    """
     outlet = Outlet(stream)
-    outlet.put(session.data_to_send())
-    try:
-        while not (events := session.events()):
+    lost = _write(outlet, session.data_to_send())
+    while not (events := session.events()):
+        if lost is None:
             left = deadline.left()
             if left <= 0:
                 raise handshake_error(where, TimeoutError(), deadline.timeout)
             stream.wait(read=True, write=len(outlet) > 0, seconds=left)
-            outlet.flush()
+            lost = _write(outlet)
+        try:
             data = stream.receive()
-            if data:
-                session.receive_data(data)
-            elif data is not None:
-                session.receive_eof()
-    except Broken as error:
-        raise handshake_error(where, error, deadline.timeout) from error
+        except Broken as error:
+            raise handshake_error(where, error, deadline.timeout) from error
+        if data:
+            session.receive_data(data)
+        elif lost is not None:
+            raise handshake_error(where, lost, deadline.timeout) from lost
+        elif data is not None:
+            session.receive_eof()
     answer = events[0]
     if isinstance(answer, Welcome):
         return answer, events[1:]
@@ -183,6 +189,16 @@ def _shake_hands(stream: Stream, session: Session, where: str, deadline: _Deadli
         raise Refused(answer.reason, answer.text)
     fault: AnyplugError = answer.error if isinstance(answer, Fault) else ProtocolError("no WELCOME")
     raise handshake_error(where, fault, deadline.timeout) from fault
+
+
+def _write(outlet: Outlet, data: bytes = b"") -> Broken | None:
+    """Send this and what waits; the error where nothing can be sent any more."""
+    try:
+        outlet.put(data)
+        outlet.flush()
+    except Broken as error:
+        return error
+    return None
 
 
 def _check_codec(welcome: Welcome, asked: str, where: str) -> None:

@@ -118,14 +118,8 @@ class Connection(Generic[T]):
         pump = self._pump
         with pump.lock:
             pump.line.check()
-            session = pump.line.session
-            if not pump.line.stream.packets:
-                session.send_many(bodies)
-                pump.say()
-                return
-            for body in bodies:
-                session.send_data(body)
-                pump.say()
+            pump.line.session.send_many(bodies)
+            pump.say()
 
     def send_eof(self) -> None:
         """Say that this end sends no more.
@@ -135,12 +129,13 @@ class Connection(Generic[T]):
         pump = self._pump
         with pump.lock:
             line = pump.line
+            if not line.session.sending:
+                return
             line.check()
-            if line.session.sending:
-                line.session.send_eof()
-                pump.say()
-                if not line.session.has_requests:
-                    line.stream.shut_write()
+            line.session.send_eof()
+            pump.say()
+            if not line.session.has_requests:
+                line.stream.shut_write()
 
     # Hearing.
 
@@ -234,12 +229,16 @@ class Connection(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close in order; after an exception with `Code.FAILED`, and without waiting for the peer."""
+        """Close in order.
+
+        After an exception without waiting for the peer, which is told `Code.FAILED`; after an interrupt or the end of
+        the program `Code.GOING_AWAY`.
+        """
         if kind is None:
             self.close()
         else:
             self._pulse.discard(self._pump)
-            self._pump.close(Code.FAILED, "", linger=0)
+            self._pump.close(Code.FAILED if issubclass(kind, Exception) else Code.GOING_AWAY, "", linger=0)
 
     def __del__(self) -> None:
         """Warn of a connection that was forgotten open, and give its socket back."""

@@ -98,23 +98,32 @@ class Line(Generic[T]):
         return self._pongs_to - self.outlet.written < bound
 
     def check(self) -> None:
-        """Raise why nothing more can be said, if that is so."""
-        if self.broken is not None:
-            raise self.broken.with_traceback(None)
+        """Raise why nothing more can be said, if that is so: the peer's end, where it has ended first."""
+        why = self.broken
+        if why is None and not self.session.sending:
+            why = self.inbound.end
+        if why is not None:
+            raise why.with_traceback(None)
 
     def push(self) -> None:
         """Send what the session has to say; what the system does not take now waits in the outlet.
 
         Raises:
             AnyplugError: the connection is gone.
-            EncodeError: a packet is larger than the system sends. Nothing was sent.
+            EncodeError: a packet is larger than the system sends. It was not sent; what was said behind it was.
         """
-        data = self.session.data_to_send()
+        unfit: EncodeError | None = None
         try:
-            self.outlet.put(data)
+            while self.session.queued:
+                try:
+                    self.outlet.put(self.session.data_to_send())
+                except EncodeError as error:
+                    unfit = error
         except Broken as error:
             self._lose(error)
-            self.check()
+            raise (self.broken or error).with_traceback(None) from None
+        if unfit is not None:
+            raise unfit
 
     def turn(self, *, read: bool) -> None:
         """Write and read what is possible now.
@@ -228,26 +237,28 @@ class Line(Generic[T]):
         events = session.events()
         if events:
             self.hear(events)
-        if session.queued:
+        if session.queued:  # an answer to PING, or a BYE
             self.outlet.put(session.data_to_send())
             self._pongs_to = self.outlet.queued
         return bool(data)
 
     def _lose(self, error: Broken) -> None:
-        """The stream is gone. What came before that is read still, since it may say why."""
+        """The stream is gone. What came before that is read still, since it may say why.
+
+        An end of the stream behind the error is none: the system has told of the error, and tells of nothing more.
+        """
         self.lost = True
         self.outlet.drop()
-        with suppress(Broken):
-            while self.inbound.end is None and self._read():
-                pass
+        with suppress(Broken, TooLarge):
+            while self.inbound.end is None and (data := self.stream.receive()):
+                self.session.receive_data(data)
+                self.hear(self.session.events())
         self.fail(self.inbound.end or error)
 
     def _put_rest(self) -> None:
-        if self.session.queued and not self.lost:
-            try:
-                self.outlet.put(self.session.data_to_send())
-            except Broken as error:
-                self._lose(error)
+        if not self.lost:
+            with suppress(AnyplugError):
+                self.push()
 
     def _settle(self, decided: Sequence[tuple[Waiter, Outcome]]) -> None:
         for waiter, outcome in decided:

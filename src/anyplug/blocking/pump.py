@@ -202,7 +202,8 @@ class Pump(Generic[T]):
                     break
         finally:
             outlet.forget(waiter)
-        line.check()
+        if line.broken is not None:
+            raise line.broken.with_traceback(None)
         return waiter.done
 
     def _await_room(self, waiter: Waiter, until: float) -> None:

@@ -11,8 +11,8 @@ status  meaning
 141     whoever read the output has gone (``anyplug receive … | head -1``)
 ======  ================================================================================================
 
-Data goes to standard output; everything else that is said, to standard error. This file imports next to nothing, so that
-``anyplug --version`` answers at once; a command's own file is imported when it runs.
+Data goes to standard output; everything else that is said, to standard error. This file imports next to nothing, so
+that ``anyplug --version`` answers at once; a command's own file is imported when it runs.
 """
 
 from __future__ import annotations

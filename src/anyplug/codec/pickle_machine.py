@@ -49,6 +49,10 @@ byte of pickle, and 216 here."""
 COLLISIONS_MAX: Final = 64
 """Keys of one dictionary or set that may have the same hash, of those whose hash a peer can choose."""
 
+WORK_FREE: Final = 1 << 20
+"""Work beyond reading that any message may make, in sizes hashed or copied; above it 16 for each byte, up to 8 for each
+byte of the largest value. Ordinary messages make less than 4 for each byte."""
+
 KEY_BITS: Final = 64
 """Integers of more bits can be made to collide at will when they are keys."""
 
@@ -84,6 +88,7 @@ class Machine:
         "stack",
         "start",
         "work",
+        "work_max",
     )
 
     def __init__(self, body: bytes, limits: Limits) -> None:
@@ -109,6 +114,7 @@ class Machine:
         """Sizes that were hashed or copied besides being read."""
         self.depth_max = limits.nesting
         self.size_max = max(limits.message, len(body))
+        self.work_max = WORK_FREE + min(16 * len(body), 8 * self.size_max)
         self.containers_max = min(CONTAINERS_MAX, CONTAINERS_FREE + len(body) // 4)
 
     # What opcodes read.
@@ -258,7 +264,7 @@ class Machine:
     def spend(self, size: int) -> None:
         """Account for work that is not bounded by the bytes read."""
         self.work += size
-        if self.work > 4 * self.size_max:
+        if self.work > self.work_max:
             raise self.excess("copies or hashes the same values again and again")
 
     def check_keys(self, owner: int, keys: Iterable[object]) -> None:

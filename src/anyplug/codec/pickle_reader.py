@@ -25,11 +25,14 @@ Reader = Callable[[Machine], None]
 PROTOCOL_MAX: Final = 5
 """The newest protocol of pickles that is known."""
 
-DIGITS_MAX: Final = 4_298
-"""Digits of an integer written as text, a count. So many always fit into `INTEGER_BITS`."""
+DIGITS_MAX: Final = 4_299
+"""Digits of an integer written as text, a count: as many as `INTEGER_BITS` make."""
 
 FLOAT_MAX: Final = 64
 """Bytes of a float written as text. The longest one that Python writes has 24."""
+
+SET_WORK: Final = 8
+"""What each item of a list that becomes a set counts as work: so much longer it takes than hashing a byte."""
 
 NAME_MAX: Final = 256
 """Bytes of the name of a module or function."""
@@ -295,7 +298,7 @@ def _complex(machine: Machine, arguments: tuple[object, ...]) -> complex:
 def _items(machine: Machine, arguments: tuple[object, ...]) -> list[object]:
     match arguments:
         case (list(items),):
-            machine.spend(machine.sizes[id(items)])
+            machine.spend(SET_WORK * machine.sizes[id(items)])
             return items
         case _:
             raise machine.fault("calls set or frozenset with anything but one list")

@@ -18,10 +18,11 @@ class Admission:
         most_per_host: connections per peer address.
     """
 
-    __slots__ = ("_hosts", "_most", "_most_per_host", "refused", "total")
+    __slots__ = ("_hosts", "_most_per_host", "most", "refused", "total")
 
     def __init__(self, most: int, most_per_host: int) -> None:
-        self._most = most
+        self.most = most
+        """Connections at once, in all."""
         self._most_per_host = most_per_host
         self._hosts: Counter[str] = Counter()
         self.total = 0
@@ -31,9 +32,9 @@ class Admission:
 
     def enter(self, host: str) -> str:
         """Take a place. Returns an empty string, or why there is none."""
-        if self.total >= self._most:
+        if self.total >= self.most:
             self.refused += 1
-            return f"all {self._most:,} places are taken; try again later"
+            return f"all {self.most:,} places are taken; try again later"
         if self._hosts[host] >= self._most_per_host:
             self.refused += 1
             return f"all {self._most_per_host:,} places for {host} are taken; close some connections or try again later"

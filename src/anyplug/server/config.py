@@ -2,29 +2,29 @@
 
 ::
 
-    listen = ["plug://127.0.0.1:7584"]      # every service, to clients that speak plug, and to nc
+    listen = ["plug://127.0.0.1:7584"]  # every service, to clients that speak plug, and to nc
 
     [server]
-    token_file = "token"                    # what entitles clients; beside this file
-    insecure = false                        # listen beyond this machine without a token
-    log = "line"                            # or "json"
+    token_file = "token"  # what entitles clients; beside this file
+    insecure = false  # listen beyond this machine without a token
+    log = "line"  # or "json"
 
-    [limits]                                # anyplug.Limits
+    [limits]  # anyplug.Limits
     message = "16 MiB"
 
-    [socket]                                # anyplug.SocketOptions
+    [socket]  # anyplug.SocketOptions
     backlog = 4096
 
     [services.clock]
-    kind = "echo"                           # one of anyplug.services.KINDS
-    timestamp = true                        # and the options of that kind
+    kind = "echo"  # one of anyplug.services.KINDS
+    timestamp = true  # and the options of that kind
 
-    [[listeners]]                           # one service, to any socket
+    [[listeners]]  # one service, to any socket
     address = "tcp://127.0.0.1:8080"
     service = "clock"
     framing = "raw"
     codec = "text"
-    connections = 6                         # at once; the seventh is told so
+    connections = 6  # at once; the seventh is told so
 
 Everything may be left out. Without ``[services]`` there is one of each kind, under the kind's name; without a listener,
 the server listens on `DEFAULT_ADDRESS`. `load` finds every mistake that can be found without listening.
@@ -43,7 +43,7 @@ from anyplug.address import check_service_name
 from anyplug.errors import AddressError, ConfigError
 from anyplug.limits import DEFAULTS, Limits
 from anyplug.server.config_listeners import DEFAULT_ADDRESS, ListenerConfig, read_listeners
-from anyplug.server.config_reader import ConfigText, nearest, read_text
+from anyplug.server.config_reader import ConfigText, choose, nearest, read_text
 from anyplug.services import KINDS
 from anyplug.transport.options import DEFAULT_OPTIONS, SocketOptions
 
@@ -117,6 +117,11 @@ class ServiceConfig(msgspec.Struct, frozen=True):
         return KINDS[self.kind].make(name, self.options)
 
 
+def default_services() -> Mapping[str, ServiceConfig]:
+    """One service of each kind, under the kind's name."""
+    return MappingProxyType({name: ServiceConfig(name, kind.options()) for name, kind in KINDS.items()})
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration, checked. The defaults are those of a server without a file."""
 
@@ -125,7 +130,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerConfig = ServerConfig()
     limits: Limits = DEFAULTS
     socket: SocketOptions = DEFAULT_OPTIONS
-    services: Mapping[str, ServiceConfig] = msgspec.field(default_factory=lambda: default_services())
+    services: Mapping[str, ServiceConfig] = msgspec.field(default_factory=default_services)
     """By name. Read-only."""
     listeners: tuple[ListenerConfig, ...] = ()
     """Those of ``listen``, then those of ``[[listeners]]``."""
@@ -135,14 +140,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What is no mistake, and should not stay as it is."""
 
 
-def default_services() -> Mapping[str, ServiceConfig]:
-    """One service of each kind, under the kind's name."""
-    return MappingProxyType({name: ServiceConfig(name, kind.options()) for name, kind in KINDS.items()})
-
-
 def _places() -> Mapping[str, str]:
     """Every key of every section, to point to from another: name to dotted key."""
-    found = {}
+    found: dict[str, str] = {}
     for section, kind in (("socket", SocketOptions), ("limits", Limits), ("server", ServerConfig)):
         found |= {field.name: f"{section}.{field.name}" for field in msgspec.structs.fields(kind)}
     return found
@@ -183,9 +183,7 @@ def read_config(text: ConfigText) -> Config:
 
 
 def _read_limits(text: ConfigText) -> Limits:
-    limits = text.struct(
-        Limits, text.data.get("limits", {}), ("limits",), elsewhere=_ELSEWHERE, least=_LEAST_LIMITS
-    )
+    limits = text.struct(Limits, text.data.get("limits", {}), ("limits",), elsewhere=_ELSEWHERE, least=_LEAST_LIMITS)
     if limits.dead <= limits.ping:
         problem = f"{limits.dead:g} s is not more than limits.ping, {limits.ping:g} s: silent peers could not answer"
         raise text.mistake(("limits", "dead" if "dead" in text.data["limits"] else "ping"), problem)
@@ -194,9 +192,7 @@ def _read_limits(text: ConfigText) -> Limits:
 
 def _read_socket(text: ConfigText) -> SocketOptions:
     key: Key = ("socket",)
-    options = text.struct(
-        SocketOptions, text.data.get("socket", {}), key, elsewhere=_ELSEWHERE, least=_LEAST_SOCKET
-    )
+    options = text.struct(SocketOptions, text.data.get("socket", {}), key, elsewhere=_ELSEWHERE, least=_LEAST_SOCKET)
     if options.mode > 0o777:
         digits = str(options.mode)
         hint = f"; did you mean 0o{digits}?" if set(digits) <= set("01234567") and len(digits) == 3 else ""
@@ -220,15 +216,14 @@ def _read_service(text: ConfigText, name: str, data: object) -> ServiceConfig:
         raise text.mistake(key, f"{name!r} is no name of a service: expected {error.expected}{hint}") from None
     table = text.table(data, key)
     if "kind" not in table:
-        near = nearest(name, KINDS) or nearest(next(iter(table), ""), ("kind",))
+        meant = next((each for each in table if nearest(each, ("kind",))), "")
+        if meant:
+            raise text.mistake((*key, meant), "there is no such key; did you mean `kind`?")
         example = name if name in KINDS else "echo"
-        hint = f'did you mean `kind` for `{next(iter(table))}`?' if near == "kind" else f'add kind = "{example}"'
-        raise text.mistake(key, f"it does not say its kind, one of {', '.join(KINDS)}; {hint}")
+        raise text.mistake(key, f'it does not say its kind, one of {", ".join(KINDS)}; add kind = "{example}"')
     kind = text.convert(table["kind"], str, (*key, "kind"))
     if kind not in KINDS:
-        near = nearest(kind, KINDS)
-        hint = f'did you mean "{near}"?' if near else f"kinds are {', '.join(KINDS)}"
-        raise text.mistake((*key, "kind"), f"there is no kind {kind!r}; {hint}")
+        raise text.mistake((*key, "kind"), choose(f"there is no kind {kind!r}", kind, KINDS, kind="kinds"))
     return ServiceConfig(kind, text.struct(KINDS[kind].options, table, key, ignore=frozenset({"kind"})))
 
 
@@ -260,7 +255,7 @@ def read_token(path: str) -> tuple[str, str]:
     try:
         token = data.decode().strip()
     except UnicodeDecodeError:
-        token = "\0"
+        token = "\0"  # noqa: S105 - nothing that can be a token
     if not token:
         raise ConfigError(path, where="", problem="the token file is empty; put a long random text into it")
     if len(data) > TOKEN_MAX or not token.isprintable():
@@ -269,4 +264,3 @@ def read_token(path: str) -> tuple[str, str]:
     if mode & 0o077:
         return Secret(token), f"others can read the token file {path} (mode {mode:04o}); run: chmod 600 {path}"
     return Secret(token), ""
-

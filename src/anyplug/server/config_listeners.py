@@ -14,20 +14,20 @@ from anyplug.address import Address
 from anyplug.codec import CODECS, default_codec
 from anyplug.errors import AddressError, LocalError
 from anyplug.framing import FRAMINGS
-from anyplug.plan import plain_framing
-from anyplug.server.config_reader import nearest
-from anyplug.server.exposure import check_spoken
+from anyplug.plan import check_scheme, plain_framing
+from anyplug.server.config_reader import choose
+from anyplug.server.listeners import spot_of
 from anyplug.services.base import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from anyplug.limits import Limits
     from anyplug.server.config_reader import ConfigText
     from anyplug.server.toml_lines import Key
     from anyplug.services.base import Service
 
-__all__ = ["DEFAULT_ADDRESS", "ListenerConfig", "read_listeners", "spot_of"]
+__all__ = ["DEFAULT_ADDRESS", "ListenerConfig", "read_listeners"]
 
 DEFAULT_ADDRESS: Final = "plug://127.0.0.1:7584"
 """Where a server listens when nothing is said."""
@@ -60,14 +60,6 @@ class _Task(NamedTuple):
     text: ConfigText
     services: Mapping[str, Service]
     limits: Limits
-
-
-Spot = tuple[Any, ...]
-
-
-def spot_of(address: Address) -> Spot:
-    """What can be listened on only once: two addresses with one spot need the same socket."""
-    return (address.kind, address.host, address.port, address.family, address.path, address.fd)
 
 
 def read_listeners(text: ConfigText, services: Mapping[str, Service], limits: Limits) -> tuple[ListenerConfig, ...]:
@@ -116,7 +108,7 @@ def _read_long(task: _Task, data: object, key: Key) -> ListenerConfig:
     written = text.struct(_Written, data, key, least=MappingProxyType({"connections": 1}))
     table = text.table(data, key)
     if "address" not in table:
-        raise text.mistake(key, f'it has no address; add address = "tcp://127.0.0.1:8080"')
+        raise text.mistake(key, 'it has no address; add address = "tcp://127.0.0.1:8080"')
     keys: dict[str, Key] = {
         name: (*key, name if name in table else "address") for name in ("address", "service", "framing", "codec")
     }
@@ -133,9 +125,11 @@ def _place(task: _Task, key: Key) -> str:
 
 def _parse(task: _Task, written: str, key: Key) -> Address:
     try:
-        return check_spoken(Address.parse(written))
+        address = Address.parse(written)
+        check_scheme(address)
     except AddressError as error:
         raise task.text.mistake(key, str(error)) from error
+    return address
 
 
 def _joined(task: _Task, address: Address, written: _Written, keys: Mapping[str, Key]) -> Address:
@@ -184,13 +178,16 @@ def _service(task: _Task, address: Address, keys: Mapping[str, Key]) -> Service:
     mistake, services = task.text.mistake, task.services
     if not address.service:
         example = next(iter(services), "echo")
-        how = f'add service = "{example}"' if keys["service"][:1] == ("listeners",) else f"as in {_named(address, example)}"
+        how = (
+            f'add service = "{example}"'
+            if keys["service"][:1] == ("listeners",)
+            else f"as in {_named(address, example)}"
+        )
         raise mistake(keys["service"], f"a plain listener carries one service: name it, {how}")
     service = services.get(address.service)
     if service is None:
-        near = nearest(address.service, services)
-        hint = f'did you mean "{near}"?' if near else f"services are {', '.join(services) or 'none'}"
-        raise mistake(keys["service"], f"no service {address.service!r} is defined; {hint}")
+        problem = f"no service {address.service!r} is defined"
+        raise mistake(keys["service"], choose(problem, address.service, services, kind="services"))
     if address.is_datagram and service.mode is Mode.CONVERSATION:
         problem = f"datagrams are single messages, and {service.name!r} holds conversations; use a kind that answers"
         raise mistake(keys["service"], problem)
@@ -201,19 +198,17 @@ def _named(address: Address, service: str) -> str:
     return str(msgspec.structs.replace(address, service=service))
 
 
-def _check_name(task: _Task, what: str, name: str, known: Iterable[str], keys: Mapping[str, Key]) -> None:
-    if name in (names := list(known)):
-        return
-    near = nearest(name, names)
-    hint = f'did you mean "{near}"?' if near else f"there are {', '.join(names)}"
-    raise task.text.mistake(keys[what], f"there is no {what} {name!r}; {hint}")
+def _check_name(task: _Task, what: str, name: str, known: Collection[str], keys: Mapping[str, Key]) -> None:
+    if name not in known:
+        raise task.text.mistake(keys[what], choose(f"there is no {what} {name!r}", name, known, kind=f"{what}s"))
 
 
 def _check_twice(text: ConfigText, found: Iterable[tuple[Key, ListenerConfig]]) -> None:
-    seen: dict[Spot, Key] = {}
+    seen: dict[tuple[Any, ...], Key] = {}
     for key, listener in found:
-        spot = spot_of(listener.address)
-        free = listener.address.port == 0 and bool(listener.address.kind and not listener.address.is_unix)
-        if spot in seen and not (free and listener.address.fd < 0):
+        address = listener.address
+        spot = spot_of(address)
+        any_port = address.fd < 0 and not address.is_unix and address.port == 0
+        if spot in seen and not any_port:
             raise text.mistake(key, f"line {text.line(seen[spot])} listens there already")
         seen.setdefault(spot, key)

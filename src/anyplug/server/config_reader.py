@@ -24,7 +24,7 @@ from anyplug.server.units import parse_seconds, parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["CONFIG_MAX", "SIZES", "ConfigText", "nearest", "read_text"]
+__all__ = ["CONFIG_MAX", "SIZES", "ConfigText", "choose", "nearest", "read_text"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -79,6 +79,14 @@ def read_text(path: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that looks most like `word`, or ``""``."""
     return next(iter(get_close_matches(word[:64].lower(), list(known), n=1)), "")
+
+
+def choose(problem: str, word: str, known: Iterable[str], *, kind: str = "") -> str:
+    """The sentence for a word that is not known: the problem, and the nearest of the known words or all of them."""
+    names = list(known)
+    near = nearest(word, names)
+    hint = f'did you mean "{near}"?' if near else f"{kind or 'words'} are {', '.join(names) or 'none'}"
+    return f"{problem}; {hint}"
 
 
 class ConfigText:
@@ -197,10 +205,15 @@ class ConfigText:
 
     def convert(self, value: object, kind: Any, key: Key) -> Any:
         """The value, which is to be of a type."""
+        choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+        if choices and isinstance(value, str) and value not in choices:
+            raise self.mistake(key, choose(f"there is no {key[-1]} {value!r}", value, choices, kind="values"))
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             inner, problem = _reworded(error)
+            if isinstance(value, bool):
+                problem = problem.replace("found true or false", f"found {str(value).lower()}")
             raise self.mistake((*key, *inner), problem) from error
 
     def _number(self, parse: Callable[[object], float], value: object, key: Key) -> float:

@@ -30,9 +30,13 @@ from anyplug.transport.bind import Bound, bind
 from anyplug.transport.datagrams import DatagramPort
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyplug.address import Address
+    from anyplug.codec import Codec
     from anyplug.server.context import Context
     from anyplug.services.base import Service
+    from anyplug.transport.inherited import Inherited
     from anyplug.transport.options import SocketOptions
 
 __all__ = ["BOUNCES", "QUIET", "DatagramListener", "Sources"]
@@ -118,26 +122,25 @@ class DatagramListener:
         """Where; after `open` with the port that was given."""
         self._context = context
         self._options = options
-        self._service = self._find(address)
+        self._service, self._codec = self._find(address)
         self._sources = Sources(context.limits.datagrams_per_source)
         self._bound: Bound | None = None
         self._ports: list[DatagramPort] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.dropped: Counter[str] = Counter()
         """Datagrams that were not answered, by reason."""
-        try:
-            self._codec = self._service.codec(address.options.get("codec", default_codec(self._service.type)))
-        except LocalError as error:
-            raise BindError(str(address), str(error)) from error
 
-    def open(self) -> None:
+    def open(self, inherited: Inherited | None = None) -> None:
         """Bind and hear.
+
+        Args:
+            inherited: sockets of a service manager; one that is bound to this address is taken.
 
         Raises:
             BindError: the address cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        self._bound = bind(self.address, options=self._options)
+        self._bound = bind(self.address, options=self._options, inherited=inherited)
         self.address = self._bound.address
         for sock in self._bound.sockets:
             self._ports.append(DatagramPort(loop, sock, partial(self._hear, len(self._ports))))
@@ -153,7 +156,21 @@ class DatagramListener:
         for task in tuple(self._tasks):
             task.cancel()
 
-    def _find(self, address: Address) -> Service:
+    def prepare(self, address: Address) -> Callable[[], None]:
+        """What makes datagrams from now on meet another service or codec at this socket.
+
+        Raises:
+            BindError: as when a listener is made. Nothing has changed.
+        """
+        found = self._find(address)
+
+        def commit() -> None:
+            self.address = address
+            self._service, self._codec = found
+
+        return commit
+
+    def _find(self, address: Address) -> tuple[Service, Codec[Any]]:
         service = self._context.find(address.service)
         if service is None:
             raise BindError(str(address), self._context.unknown(address.service))
@@ -162,7 +179,10 @@ class DatagramListener:
                 str(address),
                 f"datagrams are single messages, and {service.name!r} holds conversations; use a reply service",
             )
-        return service
+        try:
+            return service, service.codec(address.options.get("codec", default_codec(service.type)))
+        except LocalError as error:
+            raise BindError(str(address), str(error)) from error
 
     def _hear(self, index: int, items: list[tuple[bytes, Any]]) -> None:
         """A batch of datagrams came in at one port."""
@@ -183,25 +203,26 @@ class DatagramListener:
 
     def _answer_now(self, port: DatagramPort, body: bytes, name: Any) -> None:
         try:
-            self._send(port, body, name, self._service.handler(self._codec.decode(body)))
+            self._send(port, body, name, self._service.handler(self._codec.decode(body)), self._codec)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
             self._fail(error)
 
     async def _answer(self, port: DatagramPort, body: bytes, name: Any) -> None:
+        service, codec = self._service, self._codec
         try:
-            message = self._codec.decode(body)
-            if self._service.mode is Mode.THREAD:
-                answer = await asyncio.get_running_loop().run_in_executor(None, self._service.handler, message)
+            message = codec.decode(body)
+            if service.mode is Mode.THREAD:
+                answer = await asyncio.get_running_loop().run_in_executor(None, service.handler, message)
             else:
-                answer = await self._service.handler(message)
-            self._send(port, body, name, answer)
+                answer = await service.handler(message)
+            self._send(port, body, name, answer, codec)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
             self._fail(error)
 
-    def _send(self, port: DatagramPort, question: bytes, name: Any, answer: Any) -> None:
+    def _send(self, port: DatagramPort, question: bytes, name: Any, answer: Any, codec: Codec[Any]) -> None:
         if answer is None:
             return
-        body = self._codec.encode(answer)
+        body = codec.encode(answer)
         if not name:
             self._drop("no_return_address")
         elif len(body) > len(question):

@@ -90,9 +90,12 @@ class PlainDoor:
 
     async def identify(self, sock: socket.socket, busy: str) -> Entrance | None:
         """Every peer is taken for one of this listener's protocol."""
-        service = self._context.services[self.service]
-        if busy:
-            opener: Opener = partial(_Farewell, Code.BUSY, busy, make_codec(self._codec))
+        service = self._context.find(self.service)
+        if service is None:
+            why = self._context.unknown(self.service)
+            opener: Opener = partial(_Farewell, Code.UNKNOWN_SERVICE, why, make_codec(self._codec))
+        elif busy:
+            opener = partial(_Farewell, Code.BUSY, busy, make_codec(self._codec))
         else:
             opener = partial(self._context.open, service, codec=self._codec)
         return Entrance(self._session(self._framing), opener)

@@ -7,10 +7,12 @@ manager is told READY, RELOADING and STOPPING by the protocol of sd_notify(3), w
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyplug.server.notify import Notifier
+from anyplug.transport.inherited import inherited_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
     from anyplug.address import Address
     from anyplug.server.server import Server
 
-__all__ = ["live", "new_loop", "run"]
+__all__ = ["End", "live", "new_loop", "run"]
+
+
+class End(NamedTuple):
+    """How a server has ended."""
+
+    forced: bool
+    """A second signal came before it was done."""
+    cut: int
+    """Conversations that were cut."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -34,7 +45,9 @@ def run(server: Server, addresses: Sequence[str | Address]) -> None:
     """Serve these addresses in a new event loop until a signal ends it."""
 
     async def main() -> None:
+        server.adopt(inherited_sockets(os.environ, os.getpid()))
         await server.start(*addresses)
+        server.disown()
         await live(server)
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -43,8 +56,8 @@ def run(server: Server, addresses: Sequence[str | Address]) -> None:
 
 async def live(
     server: Server, *, reload: Callable[[], None] | None = None, stopping: Callable[[], None] | None = None
-) -> None:
-    """Go on until a signal says stop, then drain.
+) -> End:
+    """Go on until a signal says stop, then drain; returns how that went.
 
     Args:
         server: already listening.
@@ -60,10 +73,12 @@ async def live(
         (force if stop.is_set() else stop).set()
 
     def on_reload() -> None:
+        if stop.is_set():
+            return
         notifier.reloading()
         if reload is not None:
             reload()
-        notifier.ready()
+        notifier.ready(_status(server))
 
     handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: on_stop, signal.SIGINT: on_stop}
     if reload is not None:
@@ -72,25 +87,31 @@ async def live(
         loop.add_signal_handler(number, handler)
     watchdog = loop.create_task(notifier.feed_watchdog())
     try:
-        notifier.ready(", ".join(server.addresses))
+        notifier.ready(_status(server))
         await stop.wait()
         notifier.stopping()
         if stopping is not None:
             stopping()
-        await _first(server.drain(), force.wait())
+        cut = await _first(server.drain(), force.wait())
         if force.is_set():
-            await server.drain(0)
+            cut = await server.drain(0)
+        return End(forced=force.is_set(), cut=cut if isinstance(cut, int) else 0)
     finally:
         watchdog.cancel()
         for number in handlers:
             loop.remove_signal_handler(number)
 
 
-async def _first(*works: Coroutine[object, object, object]) -> None:
-    """Wait until one of them is done, and cancel the others."""
+def _status(server: Server) -> str:
+    return ", ".join(server.addresses)
+
+
+async def _first(*works: Coroutine[object, object, object]) -> object:
+    """Wait until one of them is done, and cancel the others; returns what it returned."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task in done).result()
     finally:
         for task in tasks:
             task.cancel()

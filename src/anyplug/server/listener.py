@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from anyplug.errors import BindError
 from anyplug.server.doors import Door, PlainDoor, PlugDoor
 from anyplug.transport.accept import Acceptor
 from anyplug.transport.bind import Bound, bind
@@ -21,10 +22,12 @@ from anyplug.transport.packets import PacketTransport
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from anyplug.address import Address
     from anyplug.server.admission import Admission
     from anyplug.server.context import Context
+    from anyplug.transport.inherited import Inherited
 
 __all__ = ["Listener"]
 
@@ -54,22 +57,50 @@ class Listener:
         self._context = context
         self._options = options
         self._admissions = [context.admission, *([admission] if admission is not None else [])]
-        self._door: Door = PlugDoor(context) if address.is_plug else PlainDoor(address, context)
+        self._door = self._make_door(address)
         self._acceptors: list[Acceptor] = []
         self._bound: Bound | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._turning_away = 0
 
-    def open(self) -> None:
+    def open(self, inherited: Inherited | None = None) -> None:
         """Bind and accept.
+
+        Args:
+            inherited: sockets of a service manager; one that is bound to this address is taken.
 
         Raises:
             BindError: the address cannot be listened on.
         """
-        self._bound = bind(self.address, options=self._options)
+        self._bound = bind(self.address, options=self._options, inherited=inherited)
+        self._check_kind(self._bound)
         self.address = self._bound.address
         loop = asyncio.get_running_loop()
         self._acceptors = [Acceptor(loop, sock, self._accept, self._trouble) for sock in self._bound.sockets]
+
+    def prepare(self, address: Address) -> Callable[[], None]:
+        """What makes new connections meet another service, framing or codec at this socket.
+
+        Raises:
+            BindError: as when a listener is made. Nothing has changed.
+        """
+        door = self._make_door(address)
+
+        def commit() -> None:
+            self.address = address
+            self._door = door
+
+        return commit
+
+    def _make_door(self, address: Address) -> Door:
+        return PlugDoor(self._context) if address.is_plug else PlainDoor(address, self._context)
+
+    def _check_kind(self, bound: Bound) -> None:
+        """Refuse an inherited descriptor of another kind than the address can say."""
+        if self.address.fd >= 0 and bound.kind != "stream":
+            self.close()
+            problem = f"it is a {bound.kind} socket; name the address it is bound to, and it is taken from there"
+            raise BindError(str(self.address), problem)
 
     def close(self) -> None:
         """Accept no more; open conversations go on."""

@@ -14,10 +14,8 @@ from anyplug.errors import Code, LocalError
 from anyplug.limits import DEFAULTS
 from anyplug.server.admission import Admission
 from anyplug.server.context import Context
-from anyplug.server.datagrams import DatagramListener
-from anyplug.server.exposure import check_exposure
 from anyplug.server.lifecycle import run
-from anyplug.server.listener import Listener
+from anyplug.server.listeners import Listeners, Want
 from anyplug.server.logs import Log
 from anyplug.services import base as services
 from anyplug.transport.options import DEFAULT_OPTIONS
@@ -28,7 +26,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from anyplug.limits import Limits
+    from anyplug.server.listeners import Changes
     from anyplug.services.base import ConversationHandler, ReplyHandler, Service
+    from anyplug.transport.inherited import Inherited
     from anyplug.transport.options import SocketOptions
 
 __all__ = ["Server"]
@@ -59,13 +59,11 @@ class Server:
         insecure: bool = False,
         log: Log | None = None,
     ) -> None:
-        self._options = options
-        self._insecure = insecure
         admission = Admission(limits.connections, limits.connections_per_address)
         self._context = Context(
             limits=limits, log=log or Log(), token=token, incarnation=secrets.token_hex(8), admission=admission
         )
-        self._listeners: dict[str, Listener | DatagramListener] = {}
+        self._listeners = Listeners(self._context, options, insecure=insecure)
 
     # Services.
 
@@ -117,7 +115,7 @@ class Server:
     @property
     def addresses(self) -> list[str]:
         """Where it listens, with the ports as bound."""
-        return [str(listener.address) for listener in self._listeners.values()]
+        return list(map(str, self._listeners.addresses))
 
     @property
     def connections(self) -> int:
@@ -149,27 +147,54 @@ class Server:
             most: connections of this listener at once, beside the server's limit.
         """
         where = address if isinstance(address, Address) else Address.parse(address)
-        check_exposure(where, token=self._context.token, insecure=self._insecure)
-        listener: Listener | DatagramListener
-        if where.is_datagram:
-            listener = DatagramListener(where, self._context, options=self._options)
-        else:
-            limits = self._context.limits
-            own = Admission(most, limits.connections_per_address) if most is not None else None
-            listener = Listener(where, self._context, options=self._options, admission=own)
-        listener.open()
-        key = str(listener.address)
-        self._listeners[key] = listener
-        self._context.log.info("listening", address=key)
-        return key
+        return self._listeners.open(Want(where, most))
 
     def unlisten(self, address: str) -> None:
-        """Accept no more on an address (as `listen` returned it); its conversations go on."""
-        listener = self._listeners.pop(address, None)
-        if listener is None:
-            raise LocalError(f"not listening on {address}; listening on: {', '.join(self._listeners) or 'nothing'}")
-        listener.close()
-        self._context.log.info("listener_closed", address=address)
+        """Accept no more on an address (as `listen` returned it); its conversations go on.
+
+        Raises:
+            LocalError: the server does not listen there.
+        """
+        self._listeners.close(address)
+
+    def adopt(self, inherited: Inherited) -> None:
+        """Use these sockets of a service manager where a listener is bound to their address
+        (`anyplug.transport.inherited.inherited_sockets`). Those that no listener has taken when the last one is open
+        are closed by `disown`.
+        """
+        self._listeners.inherited += inherited
+
+    def disown(self) -> None:
+        """Close the sockets of a service manager that no listener has taken, and say so in the log."""
+        for name in self._listeners.left_over():
+            problem = "the service manager passed a socket that no listener is configured for"
+            self._context.log.warning("socket_unused", address=name, problem=problem)
+
+    def rearrange(self, services: Sequence[Service], wanted: Sequence[Want], *, token: str, insecure: bool) -> Changes:
+        """Offer these services on these listeners, and no others, from now on; all of it or nothing. Running
+        conversations go on with what they began with.
+
+        Args:
+            services: what is offered.
+            wanted: where. A listener that is open and still wanted keeps its socket.
+            token: as when the server was made.
+            insecure: as when the server was made.
+
+        Raises:
+            LocalError: the server is stopping.
+            AddressError, BindError: as `listen`. Everything is as it was.
+        """
+        context, listeners = self._context, self._listeners
+        if context.draining:
+            raise LocalError("the server is stopping; nothing is changed any more")
+        before = context.services, context.token, listeners.insecure
+        self.replace_services(services)
+        context.token, listeners.insecure = token, insecure
+        try:
+            return listeners.rearrange(wanted)
+        except BaseException:
+            context.services, context.token, listeners.insecure = before
+            raise
 
     async def drain(self, seconds: float | None = None) -> int:
         """Stop: accept no more, let conversations end, cut what is left after a time.
@@ -182,8 +207,7 @@ class Server:
         """
         context = self._context
         context.draining = True
-        for address in list(self._listeners):
-            self.unlisten(address)
+        self._listeners.close_all()
         for link in tuple(context.links):
             link.sink.drain(Code.GOING_AWAY, _STOPPING)
         limit = context.limits.drain if seconds is None else seconds

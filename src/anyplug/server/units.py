@@ -57,7 +57,7 @@ def parse_seconds(value: object) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(min(value, 10**18))
     else:
-        raise ValueError(f'expected seconds, such as 2.5 or "5 m", found {_kind(value)}')
+        raise ValueError(f'expected seconds, such as 2.5 or "5 m", found {_kind(value)}')  # noqa: TRY004 - a value out of a file
     if math.isnan(seconds) or seconds > SECONDS_MAX:
         raise ValueError(f"{value} is too long; the longest time is 365 d, which is as good as for ever")
     return seconds

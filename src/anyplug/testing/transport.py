@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
@@ -20,7 +21,7 @@ Connect: TypeAlias = Callable[
 """Opens one connection: the first transport is that of the first protocol, the second of the second."""
 
 PATIENCE: Final = 10.0
-"""How long the suite waits for something that has to happen, seconds."""
+"""How long the suite waits for something that has to happen, seconds, where nothing else is said."""
 
 TURNS: Final = 20
 """How many turns of the loop it gives something that must not happen."""
@@ -32,12 +33,13 @@ BODIES: Final = tuple(bytes((n % 251,)) * (1 + n * 7 % 400) for n in range(200))
 """Messages of many lengths, each of its own letter."""
 
 
-async def check_transport(connect: Connect, *, packets: bool = False) -> None:
+async def check_transport(connect: Connect, *, packets: bool = False, patience: float = PATIENCE) -> None:
     """Check that the transports of a connection keep the contract of `asyncio.Transport`.
 
     Args:
         connect: opens a connection; called once for each check.
         packets: each ``write`` has to come out as one ``data_received``.
+        patience: how long to wait for something that has to happen, seconds.
 
     Raises:
         AssertionError: they do not; says what was done, what came and what was expected.
@@ -54,19 +56,22 @@ async def check_transport(connect: Connect, *, packets: bool = False) -> None:
         _check_sizes,
     )
     for check in checks:
-        pair = _Pair(packets)
+        pair = _Pair(packets, patience)
         await pair.open(connect)
         try:
             await check(pair)
-        finally:
-            await pair.end()
+        except BaseException:
+            pair.abort()
+            raise
+        await pair.end()
 
 
 class _End(asyncio.Protocol):
     """A protocol that remembers all that it is told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, patience: float) -> None:
         self.name = name
+        self.patience = patience
         self.calls: list[str] = []
         self.pieces: list[bytes] = []
         self.transport: asyncio.BaseTransport | None = None
@@ -107,12 +112,12 @@ class _End(asyncio.Protocol):
     async def until(self, condition: Callable[[], bool], told: str) -> None:
         """Wait until something has happened at this end."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 while not condition():
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            _fail(f"waited {PATIENCE:g} s for {told} at end {self.name}", got=self.heard(), expected=told)
+            _fail(f"waited {self.patience:g} s for {told} at end {self.name}", got=self.heard(), expected=told)
 
     async def lost(self) -> None:
         await self.until(lambda: "connection_lost" in self.calls, "connection_lost")
@@ -125,9 +130,9 @@ class _End(asyncio.Protocol):
 class _Pair:
     """A connection under test."""
 
-    def __init__(self, packets: bool) -> None:
+    def __init__(self, packets: bool, patience: float) -> None:
         self.packets = packets
-        self.ends = _End("a"), _End("b")
+        self.ends = _End("a", patience), _End("b", patience)
         self.a, self.b = self.ends
 
     async def open(self, connect: Connect) -> None:
@@ -135,8 +140,7 @@ class _Pair:
 
     async def end(self) -> None:
         """Whatever happened before: both ends end, and each call came as often and in the order it has to."""
-        self.to_b.abort()
-        self.to_a.abort()
+        self.abort()
         for each in self.ends:
             await each.lost()
         await _turns()
@@ -150,6 +154,11 @@ class _Pair:
             writing = [call for call in calls if call.endswith("_writing")]
             turns = [first != second for first, second in pairwise(["resume_writing", *writing])]
             _expect(f"pause_writing and resume_writing in turns at end {each.name}", all(turns), True)
+
+    def abort(self) -> None:
+        for each, transport in zip(self.ends, (self.to_b, self.to_a), strict=True):
+            if "connection_lost" not in each.calls:
+                transport.abort()
 
     async def arrived(self, end: _End, bodies: Sequence[bytes], told: str) -> None:
         """Wait for all bodies at an end, and compare."""
@@ -214,7 +223,8 @@ async def _pile_up(pair: _Pair) -> list[bytes]:
     pair.to_a.pause_reading()
     bodies: list[bytes] = []
     size = 4000 if pair.packets else 65536
-    while "pause_writing" not in pair.a.calls:
+    pauses = pair.a.calls.count("pause_writing")
+    while pair.a.calls.count("pause_writing") == pauses:
         bodies.append(bytes((len(bodies) % 251,)) * size)
         pair.to_b.write(bodies[-1])
         await asyncio.sleep(0)
@@ -235,7 +245,7 @@ async def _check_backpressure(pair: _Pair) -> None:
     await pair.a.until(lambda: "resume_writing" in pair.a.calls, "resume_writing")
     await pair.arrived(pair.b, bodies, "after a pause of writing")
     await pair.a.until(lambda: pair.to_b.get_write_buffer_size() == 0, "an empty write buffer")
-    pair.to_b.set_write_buffer_limits(high=0)
+    pair.to_b.set_write_buffer_limits(high=1000, low=10)
     await _pile_up(pair)
 
 
@@ -287,26 +297,37 @@ async def _check_half_close(pair: _Pair) -> None:
 
 
 async def _check_close_delivers(pair: _Pair) -> None:
-    """Everything written before `close` arrives, and then the end of the stream."""
+    """Everything written before `close` arrives, and then the end of the stream.
+
+    A write between `close` and `connection_lost` may still arrive or not; a later one may raise, and does not arrive.
+    """
     bodies = await _pile_up(pair)
     pair.to_b.close()
     pair.to_b.close()
     _expect("is_closing after close", pair.to_b.is_closing(), True)
-    pair.to_b.write(b"after close")
     pair.to_a.resume_reading()
     await pair.arrived(pair.b, bodies, "before close")
     await pair.a.lost()
+    with suppress(Exception):
+        pair.to_b.write(b"after the end")
     _expect("the error of connection_lost after close", pair.a.error, None)
     if pair.to_b.can_write_eof():
         await pair.b.lost()
         _expect("the error of connection_lost after the other end has closed", pair.b.error, None)
         _expect("calls at the other end", pair.b.calls[-2:], ["eof_received", "connection_lost"])
+    await _turns()
     await pair.arrived(pair.b, bodies, "after close")
 
 
 async def _check_close_is_final(pair: _Pair) -> None:
     """Nothing is delivered to an end that has closed, and it is told of its end by the loop, not by the call."""
     pair.to_b.close()
+    try:
+        pair.to_b.write(b"after close")
+    except Exception as error:
+        raise AssertionError(
+            f"write after close raised {error!r}; until connection_lost it has to be ignored"
+        ) from error
     _expect("calls during close", pair.a.calls, ["connection_made"])
     pair.to_a.write(b"too late")
     await pair.a.lost()

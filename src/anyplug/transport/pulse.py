@@ -64,7 +64,10 @@ class Pulse:
         self._next = (self._next + 1) % GROUPS
         now = self._loop.time()
         for member in tuple(group):
-            member.tick(now)
+            try:
+                member.tick(now)
+            except Exception as error:  # noqa: BLE001 - one member's failure is not the others'
+                self._loop.call_exception_handler({"message": f"the tick of {member!r} failed", "exception": error})
 
 
 _PULSES: WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse] = WeakKeyDictionary()

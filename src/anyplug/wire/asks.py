@@ -10,22 +10,28 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
+from anyplug.errors import LocalError
+from anyplug.wire.sender import ID_MAX
+
 __all__ = ["Asks"]
 
 W = TypeVar("W")
 
-_LAST_ID = (1 << 32) - 1
-
 
 class Asks(Generic[W]):
-    """The open questions of one connection; ``W`` is what the shell waits with (a future, an event)."""
+    """The open questions of one connection; ``W`` is what the shell waits with (a future, an event).
 
-    __slots__ = ("_last", "_waiting", "late")
+    Args:
+        last: the id before the first one.
+        ids: the largest id; 1 follows it.
+    """
 
-    def __init__(self, *, last: int = 0) -> None:
-        """``last``: the id before the first one."""
+    __slots__ = ("_ids", "_last", "_waiting", "late")
+
+    def __init__(self, *, last: int = 0, ids: int = ID_MAX) -> None:
         self._waiting: OrderedDict[int, W | None] = OrderedDict()  # a dict would take ever longer to give its oldest
         self._last = last
+        self._ids = ids
         self.late = 0
         """Answers that came after their question was given up, or to no question at all."""
 
@@ -34,10 +40,14 @@ class Asks(Generic[W]):
         return len(self._waiting)
 
     def open(self, waiter: W) -> int:
-        """A new question; returns its id, which no open question has."""
-        number = self._last % _LAST_ID + 1
-        while number in self._waiting:
-            number = number % _LAST_ID + 1
+        """A new question; returns its id, which no open question has.
+
+        Raises:
+            LocalError: every id is in use.
+        """
+        number = self._last % self._ids + 1
+        if number in self._waiting:
+            number = self._free_after(number)
         self._last = number
         self._waiting[number] = waiter
         return number
@@ -80,3 +90,10 @@ class Asks(Generic[W]):
         waiting = [waiter for waiter in self._waiting.values() if waiter is not None]
         self._waiting.clear()
         return waiting
+
+    def _free_after(self, number: int) -> int:
+        if len(self._waiting) >= self._ids:
+            raise LocalError(f"{len(self._waiting):,} questions are open, and there are no more ids; wait for answers")
+        while number in self._waiting:
+            number = number % self._ids + 1
+        return number

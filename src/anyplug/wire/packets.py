@@ -16,7 +16,7 @@ __all__ = ["PacketSession"]
 
 
 class PacketSession(PlainSession):
-    """A plain session whose messages are never joined: `data_to_send` gives one packet, so call it while `queued` is not 0."""
+    """A plain session that never joins messages: `data_to_send` gives one packet; call it while `queued` is not 0."""
 
     __slots__ = ("_packets",)
 

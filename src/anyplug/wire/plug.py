@@ -136,7 +136,7 @@ class PlugSession(PlugSender):
 
     def _out_of_place(self, kind: int) -> ProtocolError:
         found = f"a {Kind(kind).name} frame"
-        if self._assembly is not None:
+        if kind in self._takes:
             return ProtocolError(f"{found} between the parts of a message")
         expected = ", ".join(Kind(each).name for each in self._takes) or "nothing yet"
         return ProtocolError(f"{found} in the state {self.state.value!r} of a {self.role.value}, expected {expected}")

@@ -1,0 +1,127 @@
+"""From a configuration to a server, and to another configuration while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from anyplug.errors import AnyplugError
+from anyplug.server.config import Config, load
+from anyplug.server.listeners import Changes, Want
+from anyplug.server.logs import Log
+from anyplug.server.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Outcome", "Reloader", "apply", "build"]
+
+
+class Outcome(NamedTuple):
+    """What came of reading the configuration again."""
+
+    error: Exception | None = None
+    """Why everything stayed as it was; None where it did not."""
+    changes: Changes = Changes([], [])
+    """Listeners that were opened and closed."""
+    restart: tuple[str, ...] = ()
+    """Keys whose new values count from the next start."""
+
+
+def build(config: Config, *, log: Log | None = None) -> Server:
+    """A server as it is configured; it listens on nothing yet."""
+    return Server(
+        limits=config.limits,
+        options=config.socket,
+        token=config.token,
+        insecure=config.server.insecure,
+        log=log,
+    )
+
+
+def apply(server: Server, config: Config) -> Changes:
+    """Offer the configured services on the configured listeners, and no others; all of it or nothing. The loop of the
+    server is to run.
+
+    Raises:
+        AddressError, BindError: a listener cannot be opened, and where it is configured. Everything is as it was.
+    """
+    services = [service.make(name) for name, service in config.services.items()]
+    wanted = [Want(each.address, each.connections, each.place) for each in config.listeners]
+    return server.rearrange(services, wanted, token=config.token, insecure=config.server.insecure)
+
+
+class Reloader:
+    """Reads the configuration again when it is called, as on SIGHUP.
+
+    Listeners are opened and closed, and new conversations meet the services, the token and ``insecure`` as they are
+    configured now. Limits, socket options and the form of the log are those of the start; a warning names what differs.
+    Where anything fails, everything stays as it was, and the log says why.
+
+    Args:
+        server: what to change.
+        path: of the configuration file.
+        config: what the server was started with.
+        log: where it is told.
+        change: what the start has changed in the file's configuration, such as listeners of the command line.
+        told: gets each outcome.
+    """
+
+    __slots__ = ("_change", "_config", "_log", "_path", "_server", "_told")
+
+    def __init__(
+        self,
+        server: Server,
+        path: str,
+        config: Config,
+        *,
+        log: Log | None = None,
+        change: Callable[[Config], Config] | None = None,
+        told: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self._server = server
+        self._path = path
+        self._config = config
+        self._log = log or Log()
+        self._change = change
+        self._told = told
+
+    def __call__(self) -> None:
+        """Read the file, and make the server so. Never raises."""
+        try:
+            outcome = self._reload()
+        except AnyplugError as error:
+            self._log.warning("reload_failed", file=self._path, problem=str(error))
+            outcome = Outcome(error)
+        except Exception as error:  # noqa: BLE001 - the server goes on as it was, whatever it is
+            self._log.failure("reload_failed", error, file=self._path)
+            outcome = Outcome(error)
+        if self._told is not None:
+            self._told(outcome)
+
+    def _reload(self) -> Outcome:
+        config = load(self._path)
+        if self._change is not None:
+            config = self._change(config)
+        changes = apply(self._server, config)
+        restart = _differing(self._config, config)
+        for warning in config.warnings:
+            self._log.warning("config_warning", file=self._path, problem=warning)
+        if restart:
+            advice = "restart the server: these count from the next start"
+            self._log.warning("restart_needed", keys=", ".join(restart), advice=advice)
+        self._log.info("reloaded", file=self._path, opened=len(changes.opened), closed=len(changes.closed))
+        return Outcome(None, changes, restart)
+
+
+def _differing(old: Config, new: Config) -> tuple[str, ...]:
+    """The keys that differ between two configurations and count from the next start only."""
+    pairs = [("limits", old.limits, new.limits), ("socket", old.socket, new.socket)]
+    keys = [
+        f"{section}.{field.name}"
+        for section, before, after in pairs
+        for field in msgspec.structs.fields(before)
+        if getattr(before, field.name) != getattr(after, field.name)
+    ]
+    return (*keys, *(["server.log"] if old.server.log != new.server.log else []))
