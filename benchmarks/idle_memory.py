@@ -142,7 +142,7 @@ def measure(name: str, count: int) -> Sample:
         "RSS bytes": (last["rss"] - first["rss"]) / count,
         "USS of the first half": (middle["uss"] - first["uss"]) / (count // 2),
     }
-    return Sample((last["uss"] - first["uss"]) / count, facts)
+    return Sample((last["uss"] - first["uss"]) / count, facts=facts)
 
 
 def contestant(name: str, role_name: str, most: float | None = None) -> Contestant:

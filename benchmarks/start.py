@@ -45,7 +45,7 @@ def measure(command: Sequence[str], seconds: float) -> Sample:
 def measure_python(program: str, seconds: float) -> Sample:
     command = [sys.executable, "-c", program]
     imports = median(import_time(program) for _ in range(3))
-    return Sample(measure(command, seconds).value, {"ms of imports by -X importtime": imports})
+    return Sample(measure(command, seconds).value, facts={"ms of imports by -X importtime": imports})
 
 
 EMPTY, IMPORT, FACES = "python -c pass", "import anyplug", "import anyplug; use connect and Server"

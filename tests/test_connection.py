@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,9 +22,11 @@ from anyplug import (
     TooLarge,
 )
 from anyplug.services.base import conversation, reply
-from anyplug.transport.memory import Cut
 from anyplug.wire.incoming import MESSAGE_COST
 from tests.joined import Joined
+
+if TYPE_CHECKING:
+    from anyplug.transport.memory import Cut
 
 
 async def mirror(peer: Connection[Any]) -> None:

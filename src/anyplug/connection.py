@@ -6,7 +6,6 @@ It holds no protocol. Saying goes through the session of its `Link`, hearing thr
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from anyplug.errors import Broken, Code, ConnectionClosed
@@ -15,6 +14,7 @@ from anyplug.transport.link import GATHER
 from anyplug.wire import Stats
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
     from types import TracebackType
 
@@ -167,13 +167,14 @@ class Connection(Generic[T]):
         link = self._link
         if link.writing_paused:
             await self._room()
-        future = self._intake.open_ask(self._codec.encode(message))
+        number, future = self._intake.open_ask(self._codec.encode(message))
         link.flush_soon()
-        timer = asyncio.get_running_loop().call_later(timeout, expire, [future], "an answer", timeout)
+        timer = link.loop.call_later(timeout, expire, [future], "an answer", timeout)
         try:
             body = await future
         finally:
             timer.cancel()
+            self._intake.give_up(number)
         return self._codec.decode(body)
 
     async def ask_many(self, messages: Sequence[T], timeout: float = ASK_TIMEOUT) -> list[T]:
@@ -181,17 +182,22 @@ class Connection(Generic[T]):
 
         Raises as `ask`, for the first question that failed. `timeout` is for all together.
         """
+        numbers: list[int] = []
         futures: list[asyncio.Future[bytes]] = []
-        timer = asyncio.get_running_loop().call_later(timeout, expire, futures, "an answer", timeout)
+        timer = self._link.loop.call_later(timeout, expire, futures, "an answer", timeout)
         try:
             for message in messages:
-                futures.append(self._intake.open_ask(self._codec.encode(message)))
+                number, future = self._intake.open_ask(self._codec.encode(message))
+                numbers.append(number)
+                futures.append(future)
                 self._link.flush_soon()
                 if self._link.writing_paused:
                     await self._room()
             return self._codec.decode_many([await future for future in futures])
         finally:
             timer.cancel()
+            for number in numbers:
+                self._intake.give_up(number)
             for future in futures:
                 if not future.cancel() and not future.cancelled():
                     future.exception()
@@ -203,8 +209,7 @@ class Connection(Generic[T]):
         short time. Never raises.
         """
         self._link.finish(code, text)
-        if self._intake.end is None:
-            self._intake.end = ConnectionClosed(Code.OK, "it was closed on this side")
+        self._intake.close()
         await self._intake.gone()
 
     def abort(self) -> None:

@@ -24,6 +24,7 @@ from anyplug.blocking import (
 from anyplug.blocking.client import converse
 from anyplug.messages import Hello, Welcome
 from anyplug.plan import make_plan
+from anyplug.wire import PREFACE
 from tests.blocking.far import LIMITS, PATIENCE, PLUG, Far, Running, pieces, reset, tcp_pair
 
 if TYPE_CHECKING:
@@ -148,13 +149,14 @@ def test_a_stranger_that_speaks_byte_by_byte_is_described_too() -> None:
     near, sock = socket.socketpair()
 
     def speak() -> None:
-        for byte in pieces(b"SSH"):
-            sock.sendall(byte)
+        with sock:
+            for byte in pieces(PREFACE[:7] + b"!"):
+                sock.sendall(byte)
+            assert sock.recv(1000).startswith(PREFACE)
 
     serving = Running(speak)
     assert "does not speak the plug protocol" in failing(near).problem
-    with sock:
-        serving.result()
+    serving.result()
 
 
 @pytest.mark.parametrize("speech", [b"", b"\x89PL", b"\x89PLUG\r\n\n\x02"])
@@ -235,3 +237,16 @@ def test_addresses_that_cannot_be_used_are_refused(address: str) -> None:
 def test_the_blocking_face_has_the_same_names_as_the_async_one() -> None:
     assert set(blocking.__all__) == set(anyplug.__all__) - {"Server", "__version__"}
     assert Limits() == LIMITS
+
+
+def test_a_peer_that_resets_in_the_middle_of_its_answer_is_named() -> None:
+    near, sock = tcp_pair()
+
+    def serve() -> None:
+        sock.sendall(PREFACE)
+        sock.recv(1 << 16)
+        reset(sock)
+
+    serving = Running(serve)
+    assert "before it answered" in failing(near).problem
+    serving.result()

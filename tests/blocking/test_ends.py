@@ -353,3 +353,19 @@ def test_names_of_both_ends_and_the_service_are_known() -> None:
         assert connection.welcome is not None
         assert connection.welcome.asks
         far.sock.close()
+
+
+def test_closing_is_quiet_where_the_peer_resets_while_its_end_is_awaited() -> None:
+    connection, far = opened(tcp=True)
+    closing = Running(connection.close)
+    far.hear(Ended)
+    reset(far.sock)
+    closing.result()
+    assert connection.closed
+
+
+def test_a_reset_that_is_found_before_a_question_is_said_is_its_error() -> None:
+    connection, sock = plain(tcp=True)
+    reset(sock)
+    with connection, pytest.raises(Broken, match="reset"):
+        connection.ask("anybody?")

@@ -25,11 +25,13 @@ def test_both_sides_that_only_send_do_not_block_each_other() -> None:
         for _ in range(100):
             far.say(encode(BLOB))
 
+    def send() -> None:
+        for _ in range(100):
+            connection.send(BLOB)
+
     with connection:
         flooding = Running(flood)
-        heard = Running(lambda: None)
-        heard.result()
-        sending = Running(lambda: [connection.send(BLOB) for _ in range(100)])
+        sending = Running(send)
         flooding.result()
         assert all(decode(body) == BLOB for body in far.bodies(100))
         sending.result()

@@ -1,15 +1,20 @@
-"""Threads that share one connection: each answer to its asker, each message to one receiver, no message inside another."""
+"""Threads that share one connection: each answer to its asker, each message to one receiver, none inside another."""
 
 from __future__ import annotations
 
+from collections import deque
+from functools import partial
+from itertools import chain
 from threading import Barrier
 from typing import Any
 
 import msgspec
 import pytest
 
-from anyplug.blocking import Broken, Connection, ConnectionClosed, Timeout
-from tests.blocking.far import Running, opened, plain, reset
+from anyplug.blocking import Broken, Code, Connection, ConnectionClosed, Limits, Timeout
+from anyplug.blocking.waiter import take
+from tests.blocking.far import PATIENCE, Running, opened, plain, reset
+from tests.blocking.watched import watch
 
 encode = msgspec.msgpack.encode
 decode = msgspec.msgpack.decode
@@ -25,7 +30,7 @@ def together(count: int, call: Any) -> list[Running]:
         barrier.wait()
         return call(number)
 
-    return [Running(lambda number=number: one(number)) for number in range(count)]
+    return [Running(partial(one, number)) for number in range(count)]
 
 
 def test_many_threads_ask_at_once_and_each_gets_its_answers() -> None:
@@ -73,19 +78,17 @@ def test_a_thread_that_gives_up_hands_its_place_on() -> None:
     """Whoever reads the socket for all may leave first; another goes on reading."""
     connection, far = opened()
     with connection:
-        patient = together(3, connection.ask)
-        hasty = together(3, lambda number: connection.ask(number, timeout=0.02))
-        found = {decode(body): number for number, body in far.questions(6)[:0]}
-        assert not found
+        hasty = together(3, lambda number: connection.ask(f"hasty {number}", timeout=0.02))
+        patient = together(3, lambda number: connection.ask(f"patient {number}"))
+        numbers = {decode(body): number for number, body in far.questions(6)}
         for thread in hasty:
             with pytest.raises(Timeout):
                 thread.result()
-        connection.send("now")
-        far.bodies(1)
+        for who, number in numbers.items():
+            far.reply(number, encode(who))
+        assert [thread.result() for thread in patient] == ["patient 0", "patient 1", "patient 2"]
+        assert connection.stats.late_answers == 3
         far.sock.close()
-        for thread in patient:
-            with pytest.raises(Broken):
-                thread.result()
 
 
 def test_messages_of_several_senders_never_mix() -> None:
@@ -130,7 +133,7 @@ def test_each_message_goes_to_one_of_several_receivers(many: bool) -> None:
         far.session.send_eof()
         far.flush()
         lists = [thread.result() for thread in threads]
-        assert sorted(sum(lists, [])) == list(range(5000))
+        assert sorted(chain(*lists)) == list(range(5000))
         assert all(one == sorted(one) for one in lists)
         far.sock.close()
 
@@ -145,7 +148,7 @@ def test_a_thread_receives_while_others_ask_and_send() -> None:
     with connection:
         receiving = Running(lambda: receive(300))
         asking = together(3, lambda number: [connection.ask([number, turn]) for turn in range(100)])
-        sending = together(3, lambda number: [connection.send([number, turn]) for turn in range(100)])
+        sending = together(3, lambda number: connection.send_many([number, turn] for turn in range(100)))
         for number, thread in enumerate(asking):
             assert thread.result() == [[number, turn] for turn in range(100)]
         for thread in sending:
@@ -214,3 +217,143 @@ def test_a_sender_that_waits_is_ended_by_closing() -> None:
         with pytest.raises((ConnectionClosed, Broken)):
             thread.result()
     far.sock.close()
+
+
+def test_a_sender_gets_on_beside_a_thread_that_waits_for_a_message() -> None:
+    connection, far = opened()
+    stream = watch(connection)
+    with connection:
+        receiving = Running(connection.receive)
+        assert stream.reading.wait(PATIENCE)
+        sending = Running(lambda: connection.send(b"x" * 5_000_000))
+        assert stream.beside.wait(PATIENCE)
+        assert len(far.bodies(1)[0]) > 5_000_000
+        sending.result()
+        far.say(encode("for the receiver"))
+        assert receiving.result() == "for the receiver"
+        far.sock.close()
+
+
+def test_a_sender_reads_on_where_the_thread_that_did_so_has_left() -> None:
+    connection, far = opened(limits=Limits(queue=64 * 1024 * 1024))
+    stream = watch(connection)
+    with connection:
+        receiving = Running(connection.receive)
+        assert stream.reading.wait(PATIENCE)
+        sending = Running(lambda: connection.send(b"x" * 5_000_000))
+        assert stream.beside.wait(PATIENCE)
+        far.say(encode("for the receiver"))
+        assert receiving.result() == "for the receiver"
+        far.say(*[encode(b"y" * 100_000)] * 50)
+        assert len(far.bodies(1)[0]) > 5_000_000
+        sending.result()
+        far.sock.close()
+
+
+def test_a_question_behind_a_full_queue_goes_on_as_soon_as_another_thread_takes() -> None:
+    connection, far = opened(limits=Limits(queue=100))
+    with connection:
+        far.say(encode(b"x" * 200))
+        with pytest.raises(Timeout):
+            connection.ask("fill the queue", timeout=0)
+        asking = Running(lambda: connection.ask("q", timeout=PATIENCE))
+        for number, body in far.questions(2):
+            far.reply(number, body)
+        assert connection.receive_many() == [b"x" * 200]
+        assert asking.result() == "q"
+        far.sock.close()
+
+
+def test_a_sender_that_waits_hears_the_servers_goodbye() -> None:
+    """The server listens no more then; waiting for it to take the rest would be in vain."""
+    connection, far = opened()
+    with connection:
+        sending = Running(lambda: connection.send(b"x" * 5_000_000))
+        assert far.read()
+        far.session.send_eof(Code.GOING_AWAY, "later")
+        far.flush()
+        with pytest.raises(ConnectionClosed, match="later"):
+            sending.result()
+        far.sock.close()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_question_leaves_the_connection_usable() -> None:
+    connection, far = opened()
+    stream = watch(connection)
+    with connection:
+        stream.before = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            connection.ask("interrupted")
+        stream.before = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            connection.receive()
+        stream.before = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            connection.ask_many(["many", "more"])
+        asking = Running(lambda: connection.ask("next"))
+        for number, body in far.questions(4):
+            far.reply(number, body)
+        assert asking.result() == "next"
+        assert connection.stats.late_answers == 3
+        far.sock.close()
+
+
+def test_an_interrupted_send_is_finished_by_the_next_one() -> None:
+    connection, far = opened()
+    stream = watch(connection)
+    with connection:
+        stream.before = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            connection.send(b"x" * 5_000_000)
+        sending = Running(lambda: connection.send("next"))
+        first, second = far.bodies(2)
+        assert len(first) > 5_000_000
+        assert decode(second) == "next"
+        sending.result()
+        far.sock.close()
+
+
+class InterruptedLock:
+    """A lock whose first taking is interrupted."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def acquire(self) -> None:
+        self.taken += 1
+        if self.taken == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_lock_is_held_even_where_its_taking_was_interrupted() -> None:
+    lock = InterruptedLock()
+    with pytest.raises(KeyboardInterrupt):
+        take(lock)  # type: ignore[arg-type]
+    assert lock.taken == 2
+
+
+class Stolen(deque[Any]):
+    """Messages that another thread takes as soon as they are there, once."""
+
+    def extend(self, messages: Any) -> None:
+        super().extend(messages)
+        while len(self) > 1 and self[0] == "stolen":
+            self.popleft()
+        if self and self[0] == "stolen":
+            self.clear()
+
+
+def test_receive_many_waits_on_where_another_thread_was_quicker() -> None:
+    connection, far = opened()
+    pump = connection._pump
+    pump.ready = connection._ready = Stolen()
+    with connection:
+        receiving = Running(connection.receive_many)
+        far.say(encode("stolen"))
+        far.say(encode("ours"))
+        assert receiving.result() == ["ours"]
+        far.sock.close()

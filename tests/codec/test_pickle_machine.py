@@ -268,3 +268,14 @@ def test_the_same_tuple_in_many_frozensets_is_no_collision() -> None:
         assert read(pickle.dumps(value, protocol=protocol)) == value
     single = b"](" + b"(K\x01K\x02\x86\x910" * 500 + b"e."
     assert read(single) == []
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_ordinary_sets_and_keys_are_not_too_much_work(protocol: int) -> None:
+    value = {
+        "grid": {(x, y): 0 for x in range(100) for y in range(100)},
+        "set": set(range(10_000)),
+        "sets": [frozenset({"a", (1, 2), frozenset({index})}) for index in range(500)],
+        "bytes": [b"x" * 50_000],
+    }
+    assert read(pickle.dumps(value, protocol=protocol)) == value

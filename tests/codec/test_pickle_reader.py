@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyplug.codec.pickle_reader import CONSTRUCTORS, PROTOCOL_MAX, TABLE, read_pickle
+from anyplug.codec.pickle_calls import CONSTRUCTORS
+from anyplug.codec.pickle_reader import PROTOCOL_MAX, TABLE, read_pickle
 from anyplug.errors import DecodeError
 from anyplug.limits import DEFAULTS
 from anyplug.testing.codec import same

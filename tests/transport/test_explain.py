@@ -27,10 +27,12 @@ CONNECT: dict[int, str] = {
     errno.ENETUNREACH: f"there is no route to {HOST}; check the network of this machine, and the address",
     errno.ENETDOWN: f"the network is down on the way to {HOST}; check the network of this machine",
     errno.ECONNRESET: f"{HOST} took the connection and reset it; try again; the server may be full or restarting",
-    errno.EACCES: f"this machine forbids connections to {HOST}; check its firewall, and that it is no broadcast address",
+    errno.EACCES: f"this machine forbids connections to {HOST}; "
+    "check its firewall, and that it is no broadcast address",
     errno.EPERM: f"this machine forbids connections to {HOST}; check its firewall",
     errno.EADDRINUSE: f"this side's own address for {HOST} is taken; choose another local port, 0 for any",
-    errno.EADDRNOTAVAIL: f"no address or port of this machine is free for {HOST}; check the local address; or wait a minute",
+    errno.EADDRNOTAVAIL: f"no address or port of this machine is free for {HOST}; "
+    "check the local address; or wait a minute",
     errno.EAFNOSUPPORT: f"this system has no such address family for {HOST}; use an address of another one: 127.0.0.1",
     errno.EMFILE: FILES,
     errno.ENFILE: ALL_FILES,
@@ -39,7 +41,8 @@ CONNECT: dict[int, str] = {
 }
 
 CONNECT_UNIX: dict[int, str] = {
-    errno.ECONNREFUSED: f"nothing listens on {PATH} any more; start the server; its socket was left by one that is gone",
+    errno.ECONNREFUSED: f"nothing listens on {PATH} any more; "
+    "start the server; its socket was left by one that is gone",
     errno.ENOENT: f"there is no {PATH}; start the server, or check the path",
     errno.ENOTDIR: f"there is no {PATH}: a part of the path is not a directory; check the path",
     errno.ENOTSOCK: f"{PATH} is not a socket; check the path",
@@ -72,7 +75,8 @@ BIND: dict[int, str] = {
     errno.EADDRNOTAVAIL: "120.0.0.1 is not an address of this machine; 127.0.0.1 is",
     errno.EACCES: "this user may not use port 80; choose one from 1024 on, or give the program CAP_NET_BIND_SERVICE",
     errno.EPERM: "this user may not use port 80; choose another, or ask who runs this machine",
-    errno.EAFNOSUPPORT: "this system has no such address family for 120.0.0.1:80; use an address of another one: 127.0.0.1",
+    errno.EAFNOSUPPORT: "this system has no such address family for 120.0.0.1:80; "
+    "use an address of another one: 127.0.0.1",
     errno.EMFILE: FILES,
     errno.ENFILE: ALL_FILES,
     errno.ENOBUFS: MEMORY,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from anyplug.transport import SockAddr
 
 V4, V6, UNIX = socket.AF_INET, socket.AF_INET6, socket.AF_UNIX
+LO = socket.if_nametoindex("lo")
 
 CASES: list[tuple[SockAddr, int, str, str]] = [
     (("127.0.0.1", 5000), V4, "127.0.0.1:5000", "127.0.0.1"),
@@ -22,7 +23,9 @@ CASES: list[tuple[SockAddr, int, str, str]] = [
     (("2001:db8::7", 80, 0, 0), V6, "[2001:db8::7]:80", "2001:db8::7"),
     (("fe80::1%eth0", 80, 0, 2), V6, "[fe80::1%eth0]:80", "fe80::1%eth0"),
     (("::ffff:192.0.2.1", 80, 0, 0), V6, "192.0.2.1:80", "192.0.2.1"),
-    (("::ffff:0:1", 80, 0, 0), V6, "[::ffff:0:1]:80", "::ffff:0:1"),
+    (("fe80::1", 80, 0, LO), V6, "[fe80::1%lo]:80", "fe80::1%lo"),
+    (("fe80::1", 80, 0, 1 << 20), V6, "[fe80::1%1048576]:80", "fe80::1%1048576"),
+    (("::ffff:1:2:3", 80, 0, 0), V6, "[::ffff:1:2:3]:80", "::ffff:1:2:3"),
     ("/run/anyplug.sock", UNIX, "unix:/run/anyplug.sock", "unix"),
     (b"/run/anyplug.sock", UNIX, "unix:/run/anyplug.sock", "unix"),
     (b"\0talk", UNIX, "unix:@talk", "unix"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -11,12 +12,15 @@ from anyplug.transport import DEFAULT_OPTIONS, SocketOptions, apply_listen_optio
 from anyplug.transport.options import _set_tcp
 from tests.transport.pairs import needs_ipv6
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TCP = socket.IPPROTO_TCP
 SOL = socket.SOL_SOCKET
 
 
 @pytest.fixture
-def tcp() -> socket.socket:
+def tcp() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         yield sock
 

@@ -49,7 +49,14 @@ def test_what_is_known_without_a_lookup(host: str, family: int, found: list[str]
 def test_an_ipv6_address_is_known_with_its_zone() -> None:
     index = socket.if_nametoindex("lo")
     assert known("::1", 80, 0, STREAM) == [Candidate(V6, STREAM, ("::1", 80, 0, 0))]
-    assert known("fe80::1%lo", 80, 0, STREAM) == [Candidate(V6, STREAM, ("fe80::1%lo", 80, 0, index))]
+    assert known("fe80::1%lo", 80, 0, STREAM) == [Candidate(V6, STREAM, ("fe80::1", 80, 0, index))]
+
+
+def test_a_zone_may_be_a_number_and_a_family_may_be_ruled_out() -> None:
+    assert known("fe80::1%7", 80, V6, STREAM) == [Candidate(V6, STREAM, ("fe80::1", 80, 0, 7))]
+    for host, family in (("127.0.0.1", V6), ("::1", V4)):
+        with pytest.raises(socket.gaierror):
+            known(host, 80, family, STREAM)
 
 
 def test_a_zone_that_does_not_exist_is_an_error() -> None:

@@ -12,6 +12,7 @@ from anyplug.errors import Code, ProtocolError, TooLarge
 from anyplug.limits import DEFAULTS, FRAME_MAX, HELLO_MAX
 from anyplug.testing.framing import deliveries
 from anyplug.wire.frames import ID_SIZE, LENGTH_MAX, PING_MAX, PREFACE, FrameDecoder, Kind, encode_frame
+from anyplug.wire.sender import ID_MAX, TEXT_MAX
 from tests.wire.network import cut_at, header
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def test_the_preface_shows_links_that_are_not_clean() -> None:
     assert PREFACE == b"\x89PLUG\r\n\n"
     assert not PREFACE.isascii()
     assert PREFACE != PREFACE.replace(b"\r\n", b"\n") != PREFACE.replace(b"\n", b"\r\n")
+
+
+def test_the_limits_of_version_1_keep_their_values() -> None:
+    assert (FRAME_MAX, HELLO_MAX, PING_MAX, LENGTH_MAX, ID_SIZE) == (262_144, 4_096, 64, 16_777_215, 4)
+    assert (ID_MAX, TEXT_MAX) == (4_294_967_295, 1_000)
 
 
 def test_kinds_keep_their_numbers() -> None:

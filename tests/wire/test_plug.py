@@ -156,6 +156,32 @@ def test_an_unknown_kind_is_a_fault_in_every_state(role: Role, state: State, kin
     assert broken(role, state, header(kind, 5)) == fault(f"unknown frame kind {kind}; known are 0 to 10")
 
 
+@pytest.mark.parametrize("role", Role)
+def test_what_came_before_a_fault_can_be_answered_before_the_last_words(role: Role) -> None:
+    session = in_state(role, State.OPEN)
+    session.receive_data(frame(DATA, b"good") + header(99, 0))
+    assert [event[0] for event in facts(session.events())] == ["Data", "Fault"]
+    assert session.sending
+    words = session.queued
+    session.send_data(b"answer")
+    session.send_eof(Code.OK, "not the reason")
+    assert session.queued == words + 10
+    said = session.data_to_send()
+    assert len(said) == words + 10
+    assert said.startswith(frame(DATA, b"answer") + bytes([BYE]))
+    assert said.endswith(b"unknown frame kind 99; known are 0 to 10")
+    assert (session.sending, session.queued, session.data_to_send()) == (False, 0, b"")
+    with pytest.raises(ConnectionClosed, match="it has failed: unknown frame kind 99"):
+        session.send_data(b"too late")
+
+
+def test_after_our_own_bye_a_fault_has_no_last_words() -> None:
+    session = in_state(SERVER, State.OPEN)
+    session.send_eof()
+    session.receive_data(header(99, 0))
+    assert (session.data_to_send(), session.sending) == (frame(BYE, refusal()), False)
+
+
 # The preface.
 
 
@@ -259,11 +285,12 @@ def test_a_hello_and_what_must_not_follow_it_yet_is_refused_even_if_it_was_answe
     session = in_state(SERVER, State.PREFACE)
     session.receive_data(PREFACE + frame(HELLO, VALID[HELLO]) + frame(DATA, b"too early"))
     assert [type(event) for event in session.events()] == [Hello, Fault]
-    said = session.data_to_send()
+    queued = session.queued
     session.send_welcome(Welcome())
     session.send_refused(Code.BUSY, "")
-    assert (session.queued, session.state) == (0, State.FAULTY)
-    assert said.startswith(PREFACE + bytes([REFUSED]))
+    session.send_eof()
+    assert (session.queued, session.sending, session.state) == (queued, False, State.FAULTY)
+    assert session.data_to_send().startswith(PREFACE + bytes([REFUSED]))
 
 
 @pytest.mark.parametrize("theirs", [0, 1, 99, 100, 101, FRAME_MAX, 2**63, 2**64 - 1, -1])

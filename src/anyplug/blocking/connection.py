@@ -37,9 +37,8 @@ class Connection(Generic[T]):
     ``for message in peer`` gives every message and ends when the peer has ended in order; an end in the middle raises
     `Broken`.
 
-    Threads may share a connection: messages of several senders never mix, each answer goes to its asker, and of
-    several receivers each message goes to one. Processes may not: after a fork only one of the two may go on using
-    it, and should then be the one that does not close it at all in the other; better connect anew in the child.
+    Threads may share a connection: messages of several senders never mix, each answer goes to its asker, and of several
+    receivers each message goes to one. Processes may not: after a fork the child must leave it alone, and connect anew.
 
     Close it, best with ``with``. A connection that is forgotten open gives a `ResourceWarning`.
     """

@@ -97,6 +97,10 @@ class Line(Generic[T]):
             return False
         return self._pongs_to - self.outlet.written < bound
 
+    def can_move(self) -> bool:
+        """Whether there is anything to wait for at the socket."""
+        return not self.lost and (self.may_read() or len(self.outlet) > 0)
+
     def check(self) -> None:
         """Raise why nothing more can be said, if that is so: the peer's end, where it has ended first."""
         why = self.broken
@@ -210,6 +214,8 @@ class Line(Generic[T]):
         if inbound.end is not None and not isinstance(inbound.end, ConnectionClosed):
             self.fail(inbound.end)
         elif inbound.end is not None or inbound.incoming:
+            if not self.session.sending:  # a plug server that has said BYE listens no more
+                self.outlet.release()
             self.arrived()
 
     def arrived(self) -> None:

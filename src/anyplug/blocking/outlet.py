@@ -74,9 +74,10 @@ class Outlet:
         while self._waiters and self._waiters[0][0] <= self.written:
             self._waiters.popleft()[1].finish()
 
-    def await_all(self, waiter: Waiter) -> None:
-        """Finish `waiter` as soon as all that waits now was taken."""
+    def await_all(self, waiter: Waiter) -> int:
+        """Finish `waiter` as soon as all that waits now was taken; returns what `written` is then."""
         self._waiters.append((self.queued, waiter))
+        return self.queued
 
     def forget(self, waiter: Waiter) -> None:
         """It waits no more."""

@@ -33,10 +33,12 @@ class Pulse:
     """Beats for its members, which it holds weakly, as long as there are any.
 
     Args:
-        start: runs a function in a thread of its own; to be replaced by tests.
+        period: seconds between two beats.
+        start: runs a function in a thread of its own.
     """
 
-    def __init__(self, start: Callable[[Callable[[], None]], None] | None = None) -> None:
+    def __init__(self, *, period: float = PERIOD, start: Callable[[Callable[[], None]], None] | None = None) -> None:
+        self._period = period
         self._start = start if start is not None else _start_thread
         self._lock = Lock()
         self._members: WeakSet[Beating] = WeakSet()
@@ -70,12 +72,12 @@ class Pulse:
 
     def forget(self) -> None:
         """Begin anew, in a child process: the threads of the parent are not here, its connections are not ours."""
-        self.__init__(self._start)  # type: ignore[misc]
+        self.__init__(period=self._period, start=self._start)  # type: ignore[misc]
 
     def _run(self) -> None:
         changed = self._changed
         while True:
-            changed.wait(PERIOD)
+            changed.wait(self._period)
             changed.clear()
             if not self.beat():
                 return

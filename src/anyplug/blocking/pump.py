@@ -131,11 +131,11 @@ class Pump(Generic[T]):
                     return taken
 
     def _take_rest(self, taken: list[T]) -> None:
-        if self._error is None:
-            try:
-                taken += self.line.inbound.incoming.take_many()
-            except AnyplugError as error:
-                self._error = error
+        """All that waits behind; an error there is kept for the next call."""
+        try:
+            taken += self.line.inbound.incoming.take_many()
+        except AnyplugError as error:
+            self._error = error
 
     def _took(self) -> None:
         """There is room again for who asks, and perhaps a message for another thread."""
@@ -188,7 +188,7 @@ class Pump(Generic[T]):
     def _drain(self, deadline: float | None) -> bool:
         line, outlet = self.line, self.line.outlet
         waiter = Waiter()
-        outlet.await_all(waiter)
+        mark = outlet.await_all(waiter)
         written, patience = outlet.written, self._now() + line.limits.write
         try:
             while not waiter.done:
@@ -202,9 +202,10 @@ class Pump(Generic[T]):
                     break
         finally:
             outlet.forget(waiter)
-        if line.broken is not None:
-            raise line.broken.with_traceback(None)
-        return waiter.done
+        if outlet.written >= mark:
+            return True
+        line.check()
+        return False
 
     def _await_room(self, waiter: Waiter, until: float) -> None:
         """Wait for bytes to be taken: as leader, behind a leader that writes, or beside one that does not."""
@@ -236,7 +237,7 @@ class Pump(Generic[T]):
         """Wait until `waiter` is done; False at the deadline (locked). What has come already is read in any case."""
         try:
             while not waiter.done:
-                if self._leading or not self._can_lead():
+                if self._leading or not self.line.can_move():
                     self._follow(waiter, deadline)
                 else:
                     self._lead(waiter, deadline)
@@ -256,9 +257,6 @@ class Pump(Generic[T]):
         if self._followers and not self._leading:
             self._followers[0].ring()
 
-    def _can_lead(self) -> bool:
-        return not self.line.lost and (self.line.may_read() or len(self.line.outlet) > 0)
-
     def _lead(self, waiter: Waiter, deadline: float | None) -> None:
         line = self.line
         self._leading = True
@@ -266,7 +264,7 @@ class Pump(Generic[T]):
             now = self._now()
             if now - line.looked_at > 2 * self._tick:
                 line.look(now, reading=False)
-            while not waiter.done and self._can_lead():
+            while not waiter.done and self.line.can_move():
                 seconds = self._tick if deadline is None else max(0.0, min(self._tick, deadline - now))
                 read, write = line.may_read(), len(line.outlet) > 0
                 self._writes = write

@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words in (["--version"], ["-V"]):
+        words = list(sys.argv[1:] if argv is None else argv)
+        if words[:1] in (["--version"], ["-V"]):
             print(f"anyplug {__version__}", flush=True)
             return 0
         from anyplug.cli.group import dispatch

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from anyplug.cli.output import Output
     from anyplug.connection import Connection
 
-__all__ = ["GOODBYE", "opened", "run"]
+__all__ = ["GOODBYE", "Interrupted", "opened", "run"]
 
 GOODBYE = 0.25
 """How long a conversation that has served its purpose waits for the peer's end, seconds."""
+
+
+class Interrupted(Exception):
+    """Somebody typed Ctrl-C where the terminal gives it as a key."""
 
 
 @asynccontextmanager
@@ -86,7 +90,7 @@ def run(
     except OSError as error:
         leave_stdout()
         fault = Fault("output", printable(f"standard output cannot be written to: {error.strerror or error}"))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         return INTERRUPTED
     try:
         output.error(fault)

@@ -87,11 +87,11 @@ class Printer:
         if self._line_end is LineEnd.NEVER and isinstance(message, (bytes, str)):
             data = message.encode("utf-8", "surrogatepass") if isinstance(message, str) else message
             return terminal_text(self._decoder.decode(data))
-        shown = (
-            terminal_bytes(message)
-            if isinstance(message, bytes)
-            else terminal_text(message)
-            if isinstance(message, str)
-            else object_text(message)
-        )
-        return shown if self._line_end is LineEnd.MISSING and shown.endswith("\n") else shown + "\n"
+        if isinstance(message, str):
+            shown = terminal_text(message)
+        elif isinstance(message, bytes):
+            shown = terminal_bytes(message)
+        else:
+            return f"{object_text(message)}\n"
+        always = self._line_end is LineEnd.ALWAYS and (self._text or isinstance(message, str))
+        return f"{shown}\n" if always or not shown.endswith("\n") else shown

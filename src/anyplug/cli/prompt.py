@@ -3,46 +3,75 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.output import create_output
 
+from anyplug.cli.conversation import Interrupted
 from anyplug.cli.history import LineHistory, history_file
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable
+
+    from prompt_toolkit.output import Output as Screen
+
+    from anyplug.cli.output import Output
 
 __all__ = ["Prompt"]
 
 
 class Prompt:
-    """Lines that somebody types behind a prompt."""
+    """Lines that somebody types behind a prompt.
 
-    def __init__(self) -> None:
-        self._session: PromptSession[str] = PromptSession("> ", history=LineHistory(history_file(os.environ)))
-        self._over = False
+    Args:
+        output: where what comes is shown, above the prompt.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._session: PromptSession[str] = PromptSession(
+            [("bold ansicyan", "> ")], history=LineHistory(history_file(os.environ)), output=_screen()
+        )
 
     async def lines(self) -> AsyncIterator[list[bytes]]:
-        """Each line that is typed, until Ctrl-D, or until `stop`.
+        """Each line that is typed, until Ctrl-D.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was typed.
+            Interrupted: Ctrl-C was typed.
         """
-        while not self._over:
+        while True:
             try:
                 line = await self._session.prompt_async()
             except EOFError:
                 return
+            except KeyboardInterrupt:
+                raise Interrupted from None
             yield [line.encode("utf-8", "surrogatepass")]
 
-    async def show(self, write: Callable[[], None]) -> None:
-        """Let ``write`` write above the prompt."""
-        await run_in_terminal(write)
+    async def show(self, data: bytes) -> None:
+        """Show what came, above the prompt."""
+        await run_in_terminal(partial(self._output.write, data))
 
-    def stop(self) -> None:
-        """Ask for no more; a prompt that stands is taken away."""
-        self._over = True
+    async def tell(self, say: Callable[[], None]) -> None:
+        """Let ``say`` say something above the prompt."""
+        await run_in_terminal(say)
+
+    def stop(self, saying: asyncio.Task[None]) -> None:
+        """Ask for no more; a prompt that stands is ended like one that was answered."""
         app = self._session.app
         if app.is_running and not app.is_done:
             app.exit(exception=EOFError())
+        else:
+            saying.cancel()
+
+
+def _screen() -> Screen:
+    """The terminal. It is not asked where its cursor stands: a prompt of one line need not know, and not all answer."""
+    screen = create_output()
+    if hasattr(screen, "enable_cpr"):
+        screen.enable_cpr = False
+    return screen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,12 +22,12 @@ from anyplug.errors import (
     Broken,
     ConnectionClosed,
     DecodeError,
-    EncodeError,
     LocalError,
     Refused,
     Timeout,
     TooLarge,
 )
+from anyplug.escape import escape
 from anyplug.limits import DEFAULTS
 
 if TYPE_CHECKING:
@@ -44,16 +45,19 @@ PATIENCE_AT_PROMPT = 1.0
 
 
 class Face(Protocol):
-    """Where lines come from, and who else writes there."""
+    """Where lines come from, and where what comes is shown."""
 
     def lines(self) -> AsyncIterator[list[bytes]]:
         """The lines, until there are no more."""
 
-    async def show(self, write: Callable[[], None]) -> None:
-        """Let ``write`` write what came."""
+    async def show(self, data: bytes) -> None:
+        """Show what came."""
 
-    def stop(self) -> None:
-        """Take no more lines."""
+    async def tell(self, say: Callable[[], None]) -> None:
+        """Let ``say`` say something on standard error."""
+
+    def stop(self, saying: asyncio.Task[None]) -> None:
+        """Take no more lines; ``saying`` is the task that takes them."""
 
 
 @click.command(
@@ -87,27 +91,122 @@ async def _talk(settings: Settings, output: Output) -> int:
     async with opened(settings) as peer:
         if typed:
             output.note(f"connected to {settings.address}; an empty line or Ctrl-D ends")
-        talk = _Talk(peer, settings, output, _prompt() if typed else _Pipe())
+        talk = _Talk(peer, settings, output, _prompt(output) if typed else _Pipe(output))
         return await talk.hold(settings.timeout or (PATIENCE_AT_PROMPT if typed else PATIENCE), strict=not typed)
 
 
-def _prompt() -> Face:
+def _prompt(output: Output) -> Face:
     from anyplug.cli.prompt import Prompt
 
-    return Prompt()
+    return Prompt(output)
 
 
 class _Pipe:
-    """Lines of standard input, without anybody who types."""
+    """Lines of standard input, with nobody who types them."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._stdin = Stdin(DEFAULTS.message)
 
     def lines(self) -> AsyncIterator[list[bytes]]:
         return self._stdin.lines()
 
-    async def show(self, write: Callable[[], None]) -> None:
-        raise NotImplementedError
+    async def show(self, data: bytes) -> None:
+        await self._output.put(data)
 
-    def stop(self) -> None:
-        pass
+    async def tell(self, say: Callable[[], None]) -> None:
+        say()
+
+    def stop(self, saying: asyncio.Task[None]) -> None:
+        saying.cancel()
+
+
+class _Talk:
+    """One conversation: two tasks, one that says and one that hears."""
+
+    def __init__(self, peer: Connection[Any], settings: Settings, output: Output, face: Face) -> None:
+        self._peer = peer
+        self._settings = settings
+        self._output = output
+        self._face = face
+        pieces = LineEnd.MISSING if output.terminal else LineEnd.NEVER
+        self._printer = settings.printer(output, "message", pieces=pieces)
+        self._status = OK
+        self._heard = 0
+
+    async def hold(self, patience: float, *, strict: bool) -> int:
+        """Hold the conversation to its end; the exit status.
+
+        Args:
+            patience: how long the peer may be silent before its end, once all is said here, seconds.
+            strict: a peer that stays open then is an error.
+
+        Raises:
+            Broken: the conversation ended in the middle.
+            Timeout: the peer stayed open.
+        """
+        hearing = asyncio.create_task(self._hear())
+        saying = asyncio.create_task(self._say())
+        try:
+            await asyncio.wait({hearing, saying}, return_when=asyncio.FIRST_COMPLETED)
+            first = not saying.done()
+            if not first:
+                with suppress(ConnectionClosed, Broken):  # the task that hears knows why
+                    saying.result()
+                await self._await_end(hearing, patience, strict=strict)
+        finally:
+            self._face.stop(saying)
+            hearing.cancel()
+            await asyncio.gather(saying, hearing, return_exceptions=True)
+        await self._printer.finish()
+        if not hearing.cancelled():
+            self._tell_end(hearing.result(), first=first)
+        return self._status
+
+    async def _say(self) -> None:
+        async for lines in self._face.lines():
+            for line in lines:
+                if not line:
+                    return await self._peer.send_eof()
+                try:
+                    await self._peer.send(to_message(line, self._settings))
+                except (LocalError, TooLarge) as error:
+                    await self._complain(error)
+        return await self._peer.send_eof()
+
+    async def _hear(self) -> ConnectionClosed:
+        """Show what comes, until the peer ends in order; returns its end."""
+        last: AnyplugError | None = None
+        while True:
+            try:
+                messages = await self._peer.receive_many()
+            except ConnectionClosed as end:
+                return end
+            except (DecodeError, Refused) as error:
+                if error is last:  # it is the end, not the fault of one message
+                    raise
+                last = error
+                await self._complain(error)
+            else:
+                self._heard += len(messages)
+                await self._face.show(b"".join(map(self._printer.render, messages)))
+
+    async def _complain(self, error: AnyplugError) -> None:
+        self._status = FAILURE
+        await self._face.tell(partial(self._output.error, self._settings.advise(explain(error))))
+
+    async def _await_end(self, hearing: asyncio.Task[ConnectionClosed], patience: float, *, strict: bool) -> None:
+        heard = -1
+        while not hearing.done() and heard != self._heard:
+            heard = self._heard
+            await asyncio.wait({hearing}, timeout=patience)
+        if not hearing.done() and strict and not self._settings.address.is_datagram:
+            raise Timeout("the end of the conversation", patience)
+
+    def _tell_end(self, end: ConnectionClosed, *, first: bool) -> None:
+        if self._output.json:
+            self._output.write(self._output.event("end", code=end.code.word, text=end.text))
+        elif first:
+            reason = f" ({end.code.word})" if end.code else ""
+            text = f": {escape(end.text)}" if end.text else ""
+            self._output.note(f"the other end closed the conversation{reason}{text}")

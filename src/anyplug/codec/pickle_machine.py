@@ -14,6 +14,7 @@ A pickle is a program for a small stack machine. Here are its registers and ever
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -21,7 +22,7 @@ from anyplug.codec.nesting import CONTAINERS_MAX
 from anyplug.errors import Code, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from anyplug.limits import Limits
 
@@ -32,6 +33,8 @@ __all__ = [
     "MEMO_MAX",
     "Constructor",
     "Machine",
+    "Reader",
+    "kind_name",
 ]
 
 T = TypeVar("T")
@@ -50,8 +53,8 @@ COLLISIONS_MAX: Final = 64
 """Keys of one dictionary or set that may have the same hash, of those whose hash a peer can choose."""
 
 WORK_FREE: Final = 1 << 20
-"""Work beyond reading that any message may make, in sizes hashed or copied; above it 16 for each byte, up to 8 for each
-byte of the largest value. Ordinary messages make less than 4 for each byte."""
+"""Work beyond reading that any message may make, in sizes hashed or copied; above it 16 for each byte of the message.
+Ordinary messages make 10 for each byte at most."""
 
 KEY_BITS: Final = 64
 """Integers of more bits can be made to collide at will when they are keys."""
@@ -114,7 +117,7 @@ class Machine:
         """Sizes that were hashed or copied besides being read."""
         self.depth_max = limits.nesting
         self.size_max = max(limits.message, len(body))
-        self.work_max = WORK_FREE + min(16 * len(body), 8 * self.size_max)
+        self.work_max = WORK_FREE + 16 * len(body)
         self.containers_max = min(CONTAINERS_MAX, CONTAINERS_FREE + len(body) // 4)
 
     # What opcodes read.
@@ -290,6 +293,10 @@ class Machine:
         self.spend(size * count)
         if count > COLLISIONS_MAX:
             raise self.excess(f"uses more than {COLLISIONS_MAX} keys of the same hash")
+
+
+Reader = Callable[[Machine], None]
+"""What reads one opcode."""
 
 
 def kind_name(value: object) -> str:

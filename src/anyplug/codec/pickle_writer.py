@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITERS", "write_pickle"]
 
+SIZE_MAX: Final = INTEGER_BITS // 8
+"""The largest integer, bytes."""
+
 KNOWN: Final = "None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset"
 
 
@@ -91,6 +94,12 @@ class _Writer:
         for value in values:
             self.write(value, depth + 1)
 
+    def batch(self, values: Iterable[object], depth: int, *, add: bytes, empty: bool) -> None:
+        """Write the items of a container and the opcode that adds them all to it."""
+        self.out += b"" if empty else b"("
+        self.items(values, depth)
+        self.out += b"" if empty else add
+
 
 def _none(writer: _Writer, _value: None, _depth: int) -> None:
     writer.out += b"N"
@@ -112,11 +121,16 @@ def _int(writer: _Writer, value: int, _depth: int) -> None:
 
 
 def _long(writer: _Writer, value: int) -> None:
-    size = value.bit_length() // 8 + 1
-    if size > INTEGER_BITS // 8:
+    size = _size(value)
+    if size > SIZE_MAX:
         raise _UnwritableError("too large")
     data = value.to_bytes(size, "little", signed=True)
     writer.out += (b"\x8a" + bytes([size]) if size < 256 else b"\x8b" + size.to_bytes(4, "little")) + data
+
+
+def _size(value: int) -> int:
+    """The bytes of an integer with its sign."""
+    return (value if value >= 0 else ~value).bit_length() // 8 + 1
 
 
 def _float(writer: _Writer, value: float, _depth: int) -> None:
@@ -149,20 +163,14 @@ def _list(writer: _Writer, value: list[object], depth: int) -> None:
     if not writer.refer(value):
         writer.out += b"]"
         writer.remember(value)
-        if value:
-            writer.out += b"("
-            writer.items(value, depth)
-            writer.out += b"e"
+        writer.batch(value, depth, add=b"e", empty=not value)
 
 
 def _dict(writer: _Writer, value: dict[object, object], depth: int) -> None:
     if not writer.refer(value):
         writer.out += b"}"
         writer.remember(value)
-        if value:
-            writer.out += b"("
-            writer.items(chain.from_iterable(value.items()), depth)
-            writer.out += b"u"
+        writer.batch(chain.from_iterable(value.items()), depth, add=b"u", empty=not value)
 
 
 def _set(writer: _Writer, value: set[object], depth: int) -> None:
@@ -170,31 +178,25 @@ def _set(writer: _Writer, value: set[object], depth: int) -> None:
         writer.need(4)
         writer.out += b"\x8f"
         writer.remember(value)
-        if value:
-            writer.out += b"("
-            writer.items(value, depth)
-            writer.out += b"\x90"
+        writer.batch(value, depth, add=b"\x90", empty=not value)
 
 
 def _frozenset(writer: _Writer, value: frozenset[object], depth: int) -> None:
     if not writer.refer(value):
         writer.need(4)
-        writer.out += b"("
-        writer.items(value, depth)
-        writer.out += b"\x91"
+        writer.batch(value, depth, add=b"\x91", empty=False)
         writer.remember(value)
 
 
 def _tuple(writer: _Writer, value: tuple[object, ...], depth: int) -> None:
     if writer.refer(value):
         return
-    if not value:
-        writer.out += b")"
-        return
     small = len(value) <= 3
     writer.out += b"" if small else b"("
     writer.items(value, depth)
-    if id(value) in writer.memo:
+    if not value:
+        writer.out += b")"
+    elif id(value) in writer.memo:
         # One of its items contains this very tuple, and has written it meanwhile. Drop the items, take that one.
         writer.out += b"0" * len(value) if small else b"1"
         writer.refer(value)
@@ -224,14 +226,13 @@ WRITERS: Final[dict[type, Callable[[_Writer, Any, int], None]]] = {
 
 def _refuse(part: object) -> str | None:
     """Why a part that is no container cannot be written, or None."""
-    kind = type(part)
-    if kind not in WRITERS:
+    if type(part) not in WRITERS:
         return f"a pickle of plain data holds only {KNOWN}"
-    if kind is int and part.bit_length() // 8 >= INTEGER_BITS // 8:  # type: ignore[attr-defined]
+    if isinstance(part, int) and _size(part) > SIZE_MAX:
         return "it has more than 4,299 digits, more than Python reads"
-    if kind is str:
+    if isinstance(part, str):
         try:
-            part.encode()  # type: ignore[attr-defined]
+            part.encode()
         except UnicodeEncodeError as error:
             return f"it holds half of a surrogate pair at index {error.start}, which UTF-8 has no form for"
     return None

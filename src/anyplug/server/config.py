@@ -185,7 +185,9 @@ def read_config(text: ConfigText) -> Config:
 def _read_limits(text: ConfigText) -> Limits:
     limits = text.struct(Limits, text.data.get("limits", {}), ("limits",), elsewhere=_ELSEWHERE, least=_LEAST_LIMITS)
     if limits.dead <= limits.ping:
-        problem = f"{limits.dead:g} s is not more than limits.ping, {limits.ping:g} s: silent peers could not answer"
+        problem = (
+            f"limits.dead, {limits.dead:g} s, is not more than limits.ping, {limits.ping:g} s: no peer could answer"
+        )
         raise text.mistake(("limits", "dead" if "dead" in text.data["limits"] else "ping"), problem)
     return limits
 

@@ -15,7 +15,7 @@ from anyplug.codec import CODECS, default_codec
 from anyplug.errors import AddressError, LocalError
 from anyplug.framing import FRAMINGS
 from anyplug.plan import check_scheme, plain_framing
-from anyplug.server.config_reader import choose
+from anyplug.server.config_reader import ConfigText, choose
 from anyplug.server.listeners import spot_of
 from anyplug.services.base import Mode
 
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from anyplug.limits import Limits
-    from anyplug.server.config_reader import ConfigText
     from anyplug.server.toml_lines import Key
     from anyplug.services.base import Service
 
-__all__ = ["DEFAULT_ADDRESS", "ListenerConfig", "read_listeners"]
+__all__ = ["DEFAULT_ADDRESS", "ListenerConfig", "read_address", "read_listeners"]
 
 DEFAULT_ADDRESS: Final = "plug://127.0.0.1:7584"
 """Where a server listens when nothing is said."""
+
+
+_KEYS: Final = ("address", "service", "framing", "codec")
+"""What a mistake can be in."""
 
 
 class ListenerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +82,28 @@ def read_listeners(text: ConfigText, services: Mapping[str, Service], limits: Li
     return tuple(listener for _, listener in found)
 
 
+def read_address(
+    written: str, services: Mapping[str, Service], limits: Limits, *, file: str = "--listen"
+) -> ListenerConfig:
+    """A listener that is given by its address alone, beside a file.
+
+    Args:
+        written: the address.
+        services: what is offered.
+        limits: the server's bounds.
+        file: where it is given, for people.
+
+    Raises:
+        AddressError: it is no address.
+        ConfigError: it does not fit the services.
+    """
+    task = _Task(ConfigText(f"{file} {written}", ""), services, limits)
+    address = Address.parse(written)
+    check_scheme(address)
+    _check(task, address, dict.fromkeys(_KEYS, ()))
+    return ListenerConfig(address=address, place=file)
+
+
 def _short(text: ConfigText) -> Iterable[tuple[Key, object]]:
     value = text.data.get("listen", [])
     if isinstance(value, str):
@@ -98,8 +123,7 @@ def _long(text: ConfigText) -> list[object]:
 
 def _read_short(task: _Task, value: object, key: Key) -> ListenerConfig:
     address = _parse(task, task.text.convert(value, str, key), key)
-    keys = dict.fromkeys(("address", "service", "framing", "codec"), key)
-    _check(task, address, keys)
+    _check(task, address, dict.fromkeys(_KEYS, key))
     return ListenerConfig(address=address, place=_place(task, key))
 
 
@@ -109,9 +133,7 @@ def _read_long(task: _Task, data: object, key: Key) -> ListenerConfig:
     table = text.table(data, key)
     if "address" not in table:
         raise text.mistake(key, 'it has no address; add address = "tcp://127.0.0.1:8080"')
-    keys: dict[str, Key] = {
-        name: (*key, name if name in table else "address") for name in ("address", "service", "framing", "codec")
-    }
+    keys: dict[str, Key] = {name: (*key, name if name in table else "address") for name in _KEYS}
     address = _joined(task, _parse(task, written.address, keys["address"]), written, keys)
     _check(task, address, keys)
     if address.is_datagram and written.connections is not None:

@@ -55,12 +55,17 @@ def run(server: Server, addresses: Sequence[str | Address]) -> None:
 
 
 async def live(
-    server: Server, *, reload: Callable[[], None] | None = None, stopping: Callable[[], None] | None = None
+    server: Server,
+    *,
+    ready: Callable[[], None] | None = None,
+    reload: Callable[[], None] | None = None,
+    stopping: Callable[[], None] | None = None,
 ) -> End:
     """Go on until a signal says stop, then drain; returns how that went.
 
     Args:
         server: already listening.
+        ready: called once, when signals are heeded.
         reload: called on SIGHUP; whatever it raises is its own to report.
         stopping: called once when the first signal has come.
     """
@@ -88,6 +93,8 @@ async def live(
     watchdog = loop.create_task(notifier.feed_watchdog())
     try:
         notifier.ready(_status(server))
+        if ready is not None:
+            ready()
         await stop.wait()
         notifier.stopping()
         if stopping is not None:

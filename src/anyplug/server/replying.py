@@ -12,7 +12,7 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
-from anyplug.errors import AnyplugError, Code, DecodeError
+from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, DecodeError
 from anyplug.messages import Data, Ended, Fault, Requests
 from anyplug.services.base import Mode
 from anyplug.transport.link import GATHER
@@ -58,6 +58,8 @@ class _Answering:
 
     def _fail(self, number: int, error: Exception) -> None:
         """A message could not be handled: log it here, tell the peer its code."""
+        if isinstance(error, (ConnectionClosed, Broken)):
+            return
         if isinstance(error, DecodeError):
             code, text = Code.BAD_MESSAGE, str(error)
             self._log.info("bad_message", service=self._service.name, problem=text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from math import copysign, isnan
 from threading import Barrier, Thread
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from anyplug.errors import DecodeError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from anyplug.codec import Codec
 
 __all__ = ["check_codec", "same"]
+
+T = TypeVar("T")
 
 PLACES = 100
 """The most places of one body that are cut or changed."""
@@ -46,6 +48,8 @@ def check_codec(make: Callable[[], Codec[Any]], values: Sequence[object], bad: S
         AssertionError: it does not; says what was given, what came and what was expected.
     """
     codec = make()
+    if not isinstance(getattr(codec, "name", None), str) or not codec.name:
+        raise AssertionError(f"{codec!r} has no name")
     if not values:
         _fail(codec, "check_codec needs at least one value")
     bodies = [_check_round_trip(codec, value) for value in values]
@@ -80,14 +84,18 @@ def same(one: object, other: object) -> bool:
 
 def _fields(value: object) -> tuple[str, ...]:
     """The fields of a Struct or dataclass; none of anything else."""
-    return tuple(getattr(value, "__struct_fields__", getattr(value, "__dataclass_fields__", ())))
+    return (
+        ()
+        if isinstance(value, type)
+        else tuple(getattr(value, "__struct_fields__", getattr(value, "__dataclass_fields__", ())))
+    )
 
 
 def _check_round_trip(codec: Codec[Any], value: object) -> bytes:
-    body = codec.encode(value)
+    body = _sound(codec, f"encode({value!r})", lambda: codec.encode(value))
     if type(body) is not bytes:
         _fail(codec, f"encode({value!r}) gave {type(body).__name__}, expected bytes")
-    back = codec.decode(body)
+    back = _sound(codec, f"decode(encode({value!r}))", lambda: codec.decode(body))
     if not same(back, value):
         _fail(codec, f"decode(encode({value!r})) gave {back!r}")
     return body
@@ -96,20 +104,19 @@ def _check_round_trip(codec: Codec[Any], value: object) -> bytes:
 def _check_another(another: Codec[Any], values: Sequence[object], bodies: Sequence[bytes]) -> None:
     """What one codec wrote another one of the same make reads: it holds nothing of what went before."""
     for value, body in zip(values, bodies, strict=True):
-        back = another.decode(body)
+        what = f"decode of {value!r} as another codec encoded it"
+        back = _sound(another, what, lambda body=body: another.decode(body))  # type: ignore[misc]
         if not same(back, value):
-            _fail(another, f"a codec that has not encoded {value!r} itself decoded it as {back!r}")
+            _fail(another, f"{what} gave {back!r}")
 
 
 def _check_batches(codec: Codec[Any], values: Sequence[object], bodies: Sequence[bytes]) -> None:
     for count in (0, 1, len(bodies)):
-        for wanted, batch in (
-            (list(values[:count]), list(bodies[:count])),
-            (list(values[:count][::-1]), list(bodies[:count][::-1])),
-        ):
-            got = codec.decode_many(batch)
+        for step in (1, -1):
+            wanted, batch = list(values[:count][::step]), list(bodies[:count][::step])
+            got = _sound(codec, f"decode_many of {count}", lambda batch=batch: codec.decode_many(batch))  # type: ignore[misc]
             if not same(got, wanted):
-                _fail(codec, f"decode_many gave {got!r}, one by one they are {wanted!r}")
+                _fail(codec, f"decode_many of {count} gave {got!r}, one by one they are {wanted!r}")
 
 
 def _check_bad(codec: Codec[Any], body: bytes, good: bytes) -> None:
@@ -138,6 +145,13 @@ def _damaged(body: bytes) -> Iterator[bytes]:
             yield body[:place] + bytes([body[place] ^ change]) + body[place + 1 :]
     yield body + body
     yield body + b"\x00"
+
+
+def _sound(codec: Codec[Any], what: str, call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except Exception as error:
+        raise AssertionError(f"codec {codec.name}: {what} raised {error!r}, it has to be carried") from error
 
 
 def _error_of(codec: Codec[Any], what: str, body: bytes, decode: Callable[[], object]) -> DecodeError | None:

@@ -140,17 +140,14 @@ def _is_bound(sock: socket.socket) -> bool:
 def _bind_socket(address: Address, options: SocketOptions, inherited: Inherited) -> Bound:
     """A path or an abstract name."""
     kind = SOCKET_TYPES[address.kind]
-    passed = take(inherited, Candidate(int(socket.AF_UNIX), kind, unix_sockaddr(address.path)))
-    if passed is not None:
-        return Bound(address, [passed])
-    sock, made = bind_unix(address.path, kind, address=str(address), options=options)
-    bound = Bound(address, [sock], made=made)
     try:
-        _listen(sock, options)
+        passed = take(inherited, Candidate(int(socket.AF_UNIX), kind, unix_sockaddr(address.path)))
+        if passed is not None:
+            return Bound(address, [passed])
+        sock, made = bind_unix(address.path, kind, address=str(address), options=options)
     except OSError as error:
-        bound.close()
         raise BindError(str(address), explain_bind_unix(error, path=address.path), errno=error.errno or 0) from error
-    return bound
+    return Bound(address, [sock], made=made)
 
 
 def _bind_host(address: Address, options: SocketOptions, inherited: Inherited, lookup: Lookup) -> Bound:

@@ -2,9 +2,9 @@
 
 A path that exists is asked first. Where somebody answers it is left alone; where the system refuses, the server that
 made it is gone and it is unlinked; what is no socket is never touched. On closing, a path is unlinked only while it is
-still the one made here. Asking, unlinking and binding happen under a lock on the folder, so that of two servers that
-start at once one gets the path and the other is told so, and while the listener exists its inode cannot be given to
-another file.
+still the one made here. Asking, unlinking, binding and listening happen under a lock on the folder, so that of two
+servers that start at once one gets the path and the other is told so, and while the listener exists its inode cannot be
+given to another file.
 
 The mode is set on the socket before it is bound: Linux makes the path with it, so that at no moment others may connect
 or send. The umask is not touched: it belongs to the whole process. Systems without this set it between bind and listen,
@@ -24,7 +24,6 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from anyplug.errors import BindError
-from anyplug.transport.explain import explain_bind_unix
 from anyplug.transport.options import apply_listen_options
 from anyplug.transport.resolve import unix_sockaddr
 
@@ -51,25 +50,24 @@ class Made(NamedTuple):
 
 
 def bind_unix(path: str, kind: int, *, address: str, options: SocketOptions) -> tuple[socket.socket, Made | None]:
-    """A unix socket bound to a path or an ``@name``, not listening yet, and what to unlink later.
+    """A unix socket bound to a path or an ``@name``, listening where its type does, and what to unlink later.
 
     Raises:
-        BindError: with the reason and the remedy.
+        BindError: the path is taken.
+        OSError: the system says no.
     """
+    sockaddr = unix_sockaddr(path)
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
         sock.setblocking(False)
         apply_listen_options(sock, options)
         if path.startswith("@"):
-            sock.bind(unix_sockaddr(path))
+            sock.bind(sockaddr)
+            _listen(sock, options)
             return sock, None
         with _folder_locked(path, address):
             _clear(path, kind, address)
-            return sock, _bind_path(sock, path, options.mode)
-    except OSError as error:
-        sock.close()
-        number = error.errno or ENOENT
-        raise BindError(address, explain_bind_unix(error, path=path), errno=number) from error
+            return sock, _make(sock, path, options)
     except BaseException:
         sock.close()
         raise
@@ -85,14 +83,26 @@ def unlink_made(made: Made) -> None:
             Path(made.path).unlink()
 
 
-def _bind_path(sock: socket.socket, path: str, mode: int) -> Made:
+def _make(sock: socket.socket, path: str, options: SocketOptions) -> Made:
+    """Bind and listen. Without the second, another server that asks whether somebody is there would unlink the path."""
     with suppress(OSError):  # systems other than Linux do not know a mode of sockets
-        os.fchmod(sock.fileno(), mode)
+        os.fchmod(sock.fileno(), options.mode)
     sock.bind(path)
     found = os.lstat(path)
-    if stat.S_IMODE(found.st_mode) != mode:  # the umask took something away that was asked for
-        Path(path).chmod(mode)
-    return Made(path, found.st_dev, found.st_ino)
+    made = Made(path, found.st_dev, found.st_ino)
+    try:
+        if stat.S_IMODE(found.st_mode) != options.mode:  # the umask took something away that was asked for
+            Path(path).chmod(options.mode)
+        _listen(sock, options)
+    except BaseException:
+        unlink_made(made)
+        raise
+    return made
+
+
+def _listen(sock: socket.socket, options: SocketOptions) -> None:
+    if sock.type != socket.SOCK_DGRAM:
+        sock.listen(options.backlog)
 
 
 def _clear(path: str, kind: int, address: str) -> None:
@@ -141,8 +151,8 @@ def _folder_locked(path: str, address: str) -> Iterator[None]:
         os.close(folder)
 
 
-def _lock(folder: int, address: str) -> None:
-    until = monotonic() + LOCK_WAIT
+def _lock(folder: int, address: str, *, wait: float = LOCK_WAIT) -> None:
+    until = monotonic() + wait
     while True:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

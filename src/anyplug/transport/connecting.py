@@ -38,6 +38,9 @@ _FULL_PAUSE_MAX: Final = 0.1
 """The longest such pause, seconds."""
 
 
+_NO_DATA: Final = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
+
+
 class Plan(NamedTuple):
     """What to try for an address: `ends`, or the name to look up where they are None."""
 
@@ -79,14 +82,22 @@ def plan(address: Address, known: Callable[[str, int, int, int], list[Candidate]
         raise AddressError(str(address), part="scheme", found=address.scheme, expected=expected)
     kind = SOCKET_TYPES[address.kind]
     if address.is_unix:
-        end = Candidate(int(socket.AF_UNIX), kind, unix_sockaddr(address.path))
-        return Plan("", 0, end.family, kind, [end])
+        return _unix_plan(address, kind)
     family = FAMILIES[address.family]
     try:
         ends = known(address.host, address.port, family, kind)
     except OSError as error:
         raise lookup_error(address, error) from error
     return Plan(address.host, address.port, family, kind, ends)
+
+
+def _unix_plan(address: Address, kind: int) -> Plan:
+    family = int(socket.AF_UNIX)
+    try:
+        sockaddr = unix_sockaddr(address.path)
+    except OSError as error:
+        raise _failed(address, [(Candidate(family, kind, address.path), error)]) from error
+    return Plan("", 0, family, kind, [Candidate(family, kind, sockaddr)])
 
 
 def lookup_error(address: Address, error: OSError) -> ConnectError:
@@ -111,7 +122,7 @@ def connecting(
 
     Args:
         address: what the caller was given, for errors.
-        ends: the ends to try, at least one.
+        ends: the ends to try.
         deadline: when to give up, by `clock`.
         timeout: the seconds the caller gave, for errors.
         options: what to set on the sockets.
@@ -121,6 +132,8 @@ def connecting(
     Raises:
         ConnectError: none could be connected, or not in time.
     """
+    if not ends:
+        raise lookup_error(address, socket.gaierror(_NO_DATA, "no address"))
     race = Race(interleave(_reachable_from(local, ends), family=lambda end: end.family))
     attempts: list[_Attempt] = []
     won: _Attempt | None = None
@@ -255,8 +268,8 @@ def _drop(race: Race[Candidate], attempts: list[_Attempt], attempt: _Attempt, nu
 
 
 def _failed(address: Address, failures: Sequence[tuple[Candidate, OSError]]) -> ConnectError:
-    reason = explain_connect([(name_of(end.sockaddr, end.family), error) for end, error in failures])
-    first = failures[0][1] if failures else OSError(0, "")
+    reason = explain_connect(_named(failures))
+    first = failures[0][1]
     failure = ConnectError(
         str(address), step="connect", problem=reason.problem, remedy=reason.remedy, errno=first.errno or 0
     )
@@ -265,7 +278,14 @@ def _failed(address: Address, failures: Sequence[tuple[Candidate, OSError]]) -> 
 
 
 def _late(address: Address, race: Race[Candidate], timeout: float) -> ConnectError:
-    silent = [(end, TimeoutError(ETIMEDOUT, strerror(ETIMEDOUT))) for end in race.running]
-    failure = _failed(address, [*silent, *race.failures])
-    problem = f"{failure.problem} within {timeout:g} s"
-    return ConnectError(str(address), step="connect", problem=problem, remedy=failure.remedy, errno=ETIMEDOUT)
+    silent = _named([(end, TimeoutError(ETIMEDOUT, strerror(ETIMEDOUT))) for end in race.running])
+    failed = _named(race.failures)
+    problem = f"{explain_connect(silent).problem} within {timeout:g} s"
+    if failed:
+        problem = f"{problem}; {explain_connect(failed).problem}"
+    remedy = explain_connect([*silent, *failed]).remedy
+    return ConnectError(str(address), step="connect", problem=problem, remedy=remedy, errno=ETIMEDOUT)
+
+
+def _named(failures: Sequence[tuple[Candidate, OSError]]) -> list[tuple[str, OSError]]:
+    return [(name_of(end.sockaddr, end.family), error) for end, error in failures]

@@ -164,8 +164,7 @@ def explain_connect(failures: Sequence[tuple[str, OSError]]) -> Reason:
             reason = _ABSTRACT
         told.setdefault(reason.problem, []).append(where)
         weight = list(table).index(number) if number in table else len(table)
-        if best is None or weight < best[0]:
-            best = weight, reason.remedy
+        best = min(best, (weight, reason.remedy)) if best else (weight, reason.remedy)
     problems = [problem.replace("{where}", " or ".join(places)) for problem, places in told.items()]
     return Reason("; ".join(problems), best[1] if best else "check the address")
 

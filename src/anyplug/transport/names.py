@@ -24,7 +24,7 @@ def name_of(sockaddr: SockAddr, family: int) -> str:
         return _unix_name(sockaddr)
     if not isinstance(sockaddr, tuple):
         return "unknown"
-    host = _unmapped(sockaddr[0])
+    host = _host(sockaddr)
     return f"[{host}]:{sockaddr[1]}" if ":" in host else f"{host}:{sockaddr[1]}"
 
 
@@ -38,15 +38,27 @@ def host_of(sockaddr: SockAddr, family: int) -> str:
     """
     if family == socket.AF_UNIX or not isinstance(sockaddr, tuple):
         return "unix"
-    return _unmapped(sockaddr[0])
+    return _host(sockaddr)
 
 
-def _unmapped(host: str) -> str:
-    """``::ffff:192.0.2.1`` as ``192.0.2.1`` (RFC 4291, section 2.5.5.2); any other host as it is."""
-    if not host.startswith("::ffff:"):
-        return host
-    mapped = IPv6Address(host.partition("%")[0]).ipv4_mapped
-    return str(mapped) if mapped is not None else host
+def _host(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """The IP address: IPv4 out of IPv6 (RFC 4291, section 2.5.5.2), and link-local with its zone (RFC 4007, section
+    11).
+    """
+    host = sockaddr[0]
+    if host.startswith("::ffff:"):
+        mapped = IPv6Address(host.partition("%")[0]).ipv4_mapped
+        return str(mapped) if mapped is not None else host
+    if len(sockaddr) == 4 and sockaddr[3] and "%" not in host:
+        return f"{host}%{_zone(sockaddr[3])}"
+    return host
+
+
+def _zone(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # the interface is gone meanwhile
+        return str(index)
 
 
 def _unix_name(sockaddr: SockAddr) -> str:

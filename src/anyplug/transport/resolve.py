@@ -12,9 +12,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from errno import ETIMEDOUT
-from ipaddress import ip_address
+from errno import ENAMETOOLONG, ETIMEDOUT
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from os import strerror
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from anyplug.address import SOCKET_PATH_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,8 +65,15 @@ _LOOPBACK: Final = {int(socket.AF_INET6): "::1", int(socket.AF_INET): "127.0.0.1
 
 
 def unix_sockaddr(path: str) -> str | bytes:
-    """A path or ``@name`` as the system takes it."""
-    return b"\0" + path[1:].encode() if path.startswith("@") else path
+    """A path or ``@name`` as the system takes it.
+
+    Raises:
+        OSError: it is longer than the system takes (ENAMETOOLONG).
+    """
+    name = path.removeprefix("@").encode("utf-8", "surrogateescape")
+    if len(name) > SOCKET_PATH_MAX:
+        raise OSError(ENAMETOOLONG, strerror(ENAMETOOLONG))
+    return b"\0" + name if path.startswith("@") else path
 
 
 def known(host: str, port: int, family: int, kind: int) -> list[Candidate] | None:
@@ -77,15 +87,20 @@ def known(host: str, port: int, family: int, kind: int) -> list[Candidate] | Non
         ends = _each(_LOOPBACK, port, family, kind)
         return ends[::-1] if kind == socket.SOCK_DGRAM else ends
     try:
-        ip_address(host)
+        ip = ip_address(host)
     except ValueError:
         return None
-    return _ask(host, port, family, kind, socket.AI_NUMERICHOST)
+    return [_literal(ip, port, family, kind)]
 
 
 def system_lookup(host: str, port: int, family: int, kind: int) -> list[Candidate]:
     """All ends of a name, as the system orders them (RFC 6724). Blocks for as long as the system likes."""
-    return _ask(host, port, family, kind, 0)
+    try:
+        found = socket.getaddrinfo(host, port, family, kind)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"not a name: {error}") from error
+    ends = [Candidate(int(each[0]), kind, each[4]) for each in found if each[0] in _WILDCARD]  # type: ignore[arg-type]
+    return list(dict.fromkeys(ends))
 
 
 def look_up(
@@ -137,10 +152,20 @@ def _each(hosts: dict[int, str], port: int, family: int, kind: int) -> list[Cand
     ]
 
 
-def _ask(host: str, port: int, family: int, kind: int, flags: int) -> list[Candidate]:
+def _literal(ip: IPv4Address | IPv6Address, port: int, family: int, kind: int) -> Candidate:
+    own = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    if family not in {0, own}:
+        raise socket.gaierror(socket.EAI_FAMILY, "an address of the other family")
+    if isinstance(ip, IPv4Address):
+        return Candidate(int(own), kind, (str(ip), port))
+    return Candidate(int(own), kind, (str(ip).partition("%")[0], port, 0, _zone(ip.scope_id or "")))
+
+
+def _zone(name: str) -> int:
+    """The number of the interface that a zone names, or states itself (RFC 4007, section 11.2)."""
+    if not name or name.isdecimal():
+        return int(name or 0)
     try:
-        found = socket.getaddrinfo(host, port, family, kind, 0, flags)
-    except UnicodeError as error:
-        raise socket.gaierror(socket.EAI_NONAME, f"not a name: {error}") from error
-    ends = [Candidate(int(each[0]), kind, each[4]) for each in found if each[0] in _WILDCARD]  # type: ignore[arg-type]
-    return list(dict.fromkeys(ends))
+        return socket.if_nametoindex(name)
+    except OSError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"no interface {name}") from error

@@ -54,13 +54,14 @@ class PlugSession(PlugSender):
         limits: the bounds of this side.
     """
 
-    __slots__ = ("_assembly", "_decoder", "_preface")
+    __slots__ = ("_assembly", "_decoder", "_farewell", "_preface")
 
     def __init__(self, role: Role, limits: Limits) -> None:
         super().__init__(role, limits)
         self._preface: bytes | None = b""  # as far as it came; None once it is whole
         self._decoder = FrameDecoder(limits.message)
         self._assembly: Assembly | None = None
+        self._farewell = b""  # the last frame after a fault; what is still said goes before it
 
     @property
     def pending(self) -> int:
@@ -205,6 +206,21 @@ class PlugSession(PlugSender):
         self._end()
         self._events.append(Ended(refusal))
 
+    # The end.
+
+    def data_to_send(self) -> bytes:
+        """The bytes to put on the network now. After a fault its reason is the last of them; nothing is said then."""
+        if self._farewell:
+            self._out.append(self._farewell)
+            self._farewell = b""
+            self.sending = False
+        return super().data_to_send()
+
+    def send_eof(self, code: Code = Code.OK, text: str = "") -> None:
+        """BYE: this side sends no more. After a fault its reason is said already."""
+        if not self._farewell:
+            super().send_eof(code, text)
+
     # Inside.
 
     def _agree(self, theirs: int) -> None:
@@ -212,10 +228,14 @@ class PlugSession(PlugSender):
             self.peer_limit = min(self._limits.message, theirs)
 
     def _fail(self, error: ProtocolError) -> None:
-        """The peer broke the protocol: tell it why, and hear it no more."""
-        error = error.with_traceback(None)
+        """The peer broke the protocol: hear it no more, and tell it why, behind the answers to what came before."""
+        before = len(self._out)
         self.send_eof(error.code, str(error))
-        self._stop(error)
+        if self.opened:
+            self._farewell = b"".join(self._out[before:])
+            del self._out[before:]
+        self._stop(error.with_traceback(None))
+        self.sending = bool(self._farewell)
 
     def _stop(self, error: AnyplugError) -> None:
         self.sending = False

@@ -55,6 +55,11 @@ class PlugSender(Session):
         self._largest = _SHUT
         self._greeted = False
 
+    @property
+    def opened(self) -> bool:
+        """Whether the handshake has come to WELCOME."""
+        return self._largest != _SHUT
+
     # The handshake.
 
     def send_hello(self, hello: Hello) -> None:
@@ -85,7 +90,7 @@ class PlugSender(Session):
         """A server's no, also before any HELLO came; the last frame. Says nothing after the end of the conversation."""
         if not self.sending:
             return
-        if self.role is not Role.SERVER or self._largest != _SHUT:
+        if self.role is not Role.SERVER or self.opened:
             raise LocalError("REFUSED is a server's answer to HELLO; an open conversation ends with send_eof")
         self._put(PREFACE + encode_frame(Kind.REFUSED, _refusal(code, text)))
         self.sending = self.receiving = False
@@ -145,7 +150,7 @@ class PlugSender(Session):
 
         After the peer's BYE nothing answers any more, but the PING still shows the peer that this side lives.
         """
-        if self._largest == _SHUT or not self.sending:
+        if not self.opened or not self.sending:
             return False
         self._put(encode_frame(Kind.PING, b""))
         return True
@@ -154,7 +159,7 @@ class PlugSender(Session):
         """BYE: this side sends no more. A server that owes its answer to HELLO says REFUSED instead."""
         if not self.sending:
             return
-        if self.role is Role.SERVER and self._largest == _SHUT:
+        if self.role is Role.SERVER and not self.opened:
             self.send_refused(code, text)
             return
         self.sending = False
@@ -197,7 +202,7 @@ class PlugSender(Session):
 
     def _check_message(self, size: int) -> None:
         self._check_sending()
-        if self._largest == _SHUT:
+        if not self.opened:
             raise LocalError("the handshake is not finished; messages can be said after WELCOME")
         if size > self.peer_limit:
             raise TooLarge("message", size=size, limit=self.peer_limit)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from anyplug.wire.frames import Kind
 
-__all__ = ["ROWS", "TAKES", "Role", "Row", "State", "row_for"]
+__all__ = ["BESIDE", "ROWS", "TAKES", "Role", "Row", "State", "row_for"]
 
 
 class Role(Enum):
@@ -38,7 +38,7 @@ class State(Enum):
     ENDED = "ended"
     """The peer has said BYE, or REFUSED: it sends no more. This side may still finish."""
     FAULTY = "faulty"
-    """The peer broke the protocol. Nothing is read any more."""
+    """The peer broke the protocol, or its stream ended in the middle. Nothing is read any more."""
 
 
 class Row(NamedTuple):
@@ -73,6 +73,21 @@ ROWS: dict[Role, dict[tuple[State, Kind], Row]] = {
     },
 }
 """The whole protocol, by role."""
+
+BESIDE: dict[Role, dict[tuple[State, str], State]] = {
+    Role.SERVER: {
+        (State.PREFACE, "preface"): State.HELLO,
+        (State.VERDICT, "WELCOME said"): State.OPEN,
+        (State.PREFACE, "REFUSED said"): State.ENDED,
+        (State.HELLO, "REFUSED said"): State.ENDED,
+        (State.VERDICT, "REFUSED said"): State.ENDED,
+    },
+    Role.CLIENT: {
+        (State.PREFACE, "preface"): State.ANSWER,
+    },
+}
+"""The changes of state that no frame of the peer makes: its preface, and what this side says. From every state but the
+last two a violation or the end of the stream leads to `State.FAULTY`."""
 
 TAKES: dict[Role, dict[State, dict[int, Row]]] = {
     role: {state: {kind: row for (at, kind), row in rows.items() if at is state} for state in State}

@@ -1,0 +1,154 @@
+"""``anyplug serve``: a server, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+import msgspec
+
+from anyplug.address import Address
+from anyplug.cli.faults import INTERRUPTED, OK, USAGE, explain
+from anyplug.cli.options import json_option
+from anyplug.cli.output import Output
+from anyplug.cli.serve_talk import Talk
+from anyplug.errors import ConfigError
+from anyplug.server.config import Config, ListenerConfig, load, read_token
+from anyplug.server.config_listeners import DEFAULT_ADDRESS, read_address
+from anyplug.server.lifecycle import live, new_loop
+from anyplug.server.listeners import spot_of
+from anyplug.server.logs import JsonFormatter, LineFormatter
+from anyplug.server.reload import Outcome, Reloader, apply, build
+from anyplug.transport.inherited import inherited_sockets
+
+__all__ = ["command"]
+
+DEFAULT_FILE: Final = "anyplug.toml"
+"""The configuration that is used where it is there and no other is named."""
+
+
+class _Given(NamedTuple):
+    """What the command line says beside the file."""
+
+    listen: tuple[str, ...]
+    token_file: str
+    insecure: bool
+    log: str
+
+    def changed(self, config: Config) -> Config:
+        """The file's configuration with what the command line says.
+
+        Raises:
+            AddressError, ConfigError: a mistake in it.
+        """
+        server = msgspec.structs.replace(
+            config.server, insecure=config.server.insecure or self.insecure, log=self.log or config.server.log
+        )
+        config = msgspec.structs.replace(config, server=server, listeners=self._listeners(config))
+        if not self.token_file:
+            return config
+        token, warning = read_token(self.token_file)
+        warnings = (*config.warnings, *([warning] if warning else []))
+        return msgspec.structs.replace(config, token=token, warnings=warnings)
+
+    def _listeners(self, config: Config) -> tuple[ListenerConfig, ...]:
+        """Those of the file and those of the command line; one that both name is as the command line says."""
+        services = {name: each.make(name) for name, each in config.services.items()}
+        given = [read_address(each, services, config.limits) for each in self.listen]
+        spots = {spot_of(each.address) for each in given}
+        kept = [each for each in config.listeners if spot_of(each.address) not in spots and (each.place or not given)]
+        return (*kept, *given)
+
+
+@click.command(
+    "serve",
+    short_help="Serve named services to any client.",
+    epilog="""\b
+    Examples:
+    anyplug serve
+    anyplug serve anyplug.toml
+    anyplug serve --listen 127.0.0.1:7584 --listen 'tcp://127.0.0.1:9999/echo?framing=raw'""",
+)
+@click.argument("file", required=False)
+@click.option("--listen", multiple=True, metavar="ADDRESS", help="Listen here too; HOST[:PORT] means plug. Repeatable.")
+@click.option("--token-file", default="", metavar="FILE", help="A file with the token that clients must show.")
+@click.option("--insecure", is_flag=True, help="Listen beyond this machine though nothing protects it.")
+@click.option("--log", type=click.Choice(["line", "json"]), default=None, help="The form of the log on standard error.")
+@click.option("--verbose", "-v", is_flag=True, help="Log what goes well, too.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@json_option
+def command(
+    file: str | None,
+    listen: tuple[str, ...],
+    token_file: str,
+    insecure: bool,
+    log: str | None,
+    verbose: bool,
+    quiet: bool,
+    json: bool,
+) -> int:
+    """Serve until Ctrl-C, by the configuration in FILE.
+
+    Without FILE it is ./anyplug.toml, where there is one; else one service of each kind on plug://127.0.0.1:7584.
+
+    SIGTERM and Ctrl-C let conversations end (10 s, limits.drain), a second one ends at once. SIGHUP reads FILE again.
+    """
+    output = Output(json=json)
+    given = _Given(listen, token_file, insecure, log or "")
+    path = file or (DEFAULT_FILE if Path(DEFAULT_FILE).is_file() else "")
+    try:
+        config = given.changed(load(path) if path else _default())
+    except ConfigError as error:
+        output.error(explain(error)._replace(status=USAGE))
+        return USAGE
+    structured = config.server.log == "json"
+    _set_up_log(structured=structured, verbose=verbose or (structured and not quiet), quiet=quiet)
+    for warning in config.warnings:
+        logging.getLogger("anyplug").warning("config_warning", extra={"fields": {"problem": warning}})
+    talk = Talk(output, quiet=quiet or structured)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_serve(config, talk, path=path, given=given))
+
+
+async def _serve(config: Config, talk: Talk, *, path: str, given: _Given) -> int:
+    """Listen, live, drain; the exit status."""
+    server = build(config)
+    server.adopt(inherited_sockets(os.environ, os.getpid()))
+    apply(server, config)
+    server.disown()
+    kinds = {name: service.kind for name, service in config.services.items()}
+    reloader = Reloader(server, path, config, change=given.changed, told=partial(_told, talk, path))
+    end = await live(
+        server,
+        ready=lambda: talk.ready(server, kinds, token=bool(config.token)),
+        reload=reloader if path else None,
+        stopping=lambda: talk.stopping(server.connections, config.limits.drain),
+    )
+    talk.stopped(end)
+    return INTERRUPTED if end.forced else OK
+
+
+def _told(talk: Talk, path: str, outcome: Outcome) -> None:
+    talk.reloaded(outcome, path)
+
+
+def _default() -> Config:
+    return Config(listeners=(ListenerConfig(address=Address.parse(DEFAULT_ADDRESS)),))
+
+
+def _set_up_log(*, structured: bool, verbose: bool, quiet: bool) -> None:
+    """Send events to standard error: warnings, or everything, or failures alone."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if structured else LineFormatter())
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    for name in ("anyplug", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False

@@ -1,0 +1,150 @@
+"""What ``anyplug serve`` says while it runs: to people on standard error, to programs as events on standard output."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from anyplug.address import Address
+from anyplug.cli.colour import paint, wants_colour
+from anyplug.cli.output import leave_stdout
+from anyplug.cli.serve_hints import Row, hint, row
+from anyplug.errors import BindError
+from anyplug.server.exposure import check_exposure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anyplug.cli.output import Output
+    from anyplug.server.lifecycle import End
+    from anyplug.server.reload import Outcome
+    from anyplug.server.server import Server
+
+__all__ = ["Talk"]
+
+_LOGGER = logging.getLogger("anyplug")
+
+_HEADS = ("address", "service", "framing, codec")
+
+
+class Talk:
+    """Tells how a server stands.
+
+    Args:
+        output: where to.
+        quiet: people are told nothing.
+    """
+
+    __slots__ = ("_output", "_quiet")
+
+    def __init__(self, output: Output, *, quiet: bool) -> None:
+        self._output = output
+        self._quiet = quiet or output.json
+
+    def ready(self, server: Server, kinds: Mapping[str, str], *, token: bool) -> None:
+        """Everything listens."""
+        addresses = list(map(Address.parse, server.addresses))
+        exposed = [str(each) for each in addresses if _is_exposed(each, token=token)]
+        for address in addresses:
+            self._listening(address, server, kinds)
+        if exposed:
+            self._event("insecure", addresses=exposed)
+        self._event("ready")
+        if exposed and self._quiet:
+            _LOGGER.warning("insecure", extra={"fields": {"addresses": ", ".join(exposed)}})
+        rows = [row(address, server.services) for address in addresses]
+        self._table(rows)
+        hints = [text for address in addresses if (text := hint(address, kinds))]
+        if hints:
+            self._say("\nIn a second terminal:", *(f"  {text}" for text in hints))
+        if exposed:
+            sentence = f"INSECURE: other machines can connect to {', '.join(exposed)}, and nothing is asked of them."
+            self._say("", paint(sentence, "red", on=wants_colour(os.environ, terminal=_on_terminal())))
+        self._say("\nReady. Ctrl-C stops.")
+
+    def stopping(self, conversations: int, seconds: float) -> None:
+        """A signal has come."""
+        self._event("stopping", conversations=conversations, seconds=seconds)
+        if conversations:
+            plural = "s" if conversations > 1 else ""
+            may = f"{conversations:,} conversation{plural} may end within {seconds:g} s; Ctrl-C again ends at once"
+            self._say(f"Stopping: {may}")
+        else:
+            self._say("Stopping.")
+
+    def stopped(self, end: End) -> None:
+        """Everything has ended."""
+        self._event("stopped", cut=end.cut, forced=end.forced)
+        if end.cut:
+            self._say(f"Stopped; {end.cut:,} conversation{'s were' if end.cut > 1 else ' was'} cut.")
+        else:
+            self._say("Stopped.")
+
+    def reloaded(self, outcome: Outcome, file: str) -> None:
+        """The configuration was read again."""
+        if outcome.error is not None:
+            self._event("reload_failed", message=str(outcome.error))
+            return  # the log has said it
+        opened, closed = outcome.changes
+        self._event("reloaded", opened=opened, closed=closed, restart=list(outcome.restart))
+        self._say(
+            f"Reloaded {file}.", *(f"  opened {each}" for each in opened), *(f"  closed {each}" for each in closed)
+        )
+        if outcome.restart:
+            self._say(f"  from the next start: {', '.join(outcome.restart)}")
+
+    def _listening(self, address: Address, server: Server, kinds: Mapping[str, str]) -> None:
+        shown = row(address, server.services)
+        fields = {"service": shown.service, "speaks": shown.speaks, "try": hint(address, kinds)}
+        self._event("listening", address=str(address), **{name: text for name, text in fields.items() if text})
+
+    def _table(self, rows: Sequence[Row]) -> None:
+        if self._quiet:
+            return
+        if _on_terminal():
+            _rich_table(rows)
+            return
+        widths = [max(map(len, column)) for column in zip(_HEADS, *rows, strict=True)]
+        for cells in (_HEADS, *rows):
+            self._say("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+    def _event(self, kind: str, **fields: Any) -> None:
+        if self._output.json:
+            try:
+                self._output.write(self._output.event(kind, **fields))
+            except BrokenPipeError:  # whoever read the events has gone; clients have not
+                leave_stdout()
+
+    def _say(self, *lines: str) -> None:
+        if not self._quiet and sys.stderr is not None:
+            print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _is_exposed(address: Address, *, token: bool) -> bool:
+    """Whether other machines can connect, and nothing is asked of them."""
+    try:
+        check_exposure(address, token="x" if token else "", insecure=False)
+    except BindError:
+        return True
+    return False
+
+
+def _rich_table(rows: Sequence[Row]) -> None:
+    """The table on a terminal; the library takes a moment to load, which only people wait for."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for head in _HEADS:
+        table.add_column(head, overflow="fold")
+    for each in rows:
+        table.add_row(*map(Text, each))
+    Console(stderr=True, highlight=False).print(table)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.commands import anyplug
+
+
+@pytest.mark.parametrize(
+    ("shell", "mark"),
+    [
+        ("bash", b"complete -o nosort -F"),
+        ("zsh", b"#compdef anyplug"),
+        ("fish", b"complete --no-files --command anyplug"),
+    ],
+)
+def test_the_script_of_a_shell_is_printed(shell: str, mark: bytes) -> None:
+    done = anyplug("completion", shell)
+    assert (done.status, done.err) == (0, b"")
+    assert mark in done.out
+    assert b"_ANYPLUG_COMPLETE" in done.out
+
+
+def test_another_shell_is_a_mistake() -> None:
+    done = anyplug("completion", "csh")
+    assert (done.status, done.out) == (2, b"")
+    assert b"'bash', 'zsh', 'fish'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("anyplug ", {"ask", "send", "receive", "talk", "serve", "completion"}),
+        ("anyplug re", {"receive"}),
+        ("anyplug ask --fr", {"--framing"}),
+        ("anyplug ask --framing ", {"raw", "lines", "header", "prefix"}),
+        ("anyplug zzz ", set()),
+    ],
+)
+def test_the_script_asks_the_command_for_words(words: str, offered: set[str]) -> None:
+    *_, last = words.split(" ")
+    count = len(words.split()) - (1 if last else 0)
+    env = {"_ANYPLUG_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+    done = anyplug(env=env)
+    assert (done.status, done.err) == (0, b"")
+    assert {line.partition(",")[2] for line in done.out.decode().splitlines()} == offered
