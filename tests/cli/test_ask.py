@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import PATIENCE, Terminal, anyplug, start
-from tests.cli.peers import answering_once, keeping, plain_server, reset, serving, silent, stamping
+from tests.cli.peers import answering_once, plain_server, reset, serving, silent, stamping
 
 
 def events(data: bytes) -> list[dict[str, object]]:
@@ -164,11 +164,11 @@ def test_a_server_that_answers_once_and_closes_is_heard(framing: list[str]) -> N
 
 
 def test_a_raw_question_goes_byte_for_byte() -> None:
-    heard = keeping()
-    with plain_server(heard) as address:
+    heard: list[bytes] = []
+    with plain_server(lambda sock: heard.append(sock.recv(1024))) as address:
         text = os.fsdecode("有内鬼, 终止交易! Over".encode() + b"\xff")
         done = anyplug("ask", address, text, "--framing", "raw")
-        assert heard.all() == os.fsencode(text)
+    assert heard == [os.fsencode(text)]
     assert (done.status, done.out) == (1, b"")
     assert b"error: the connection is closed" in done.err
 
@@ -228,23 +228,23 @@ def test_an_answer_that_is_not_what_the_codec_says_is_an_error() -> None:
 
 def test_no_answer_in_time_ends_with_124() -> None:
     with plain_server(silent) as address:
-        done = anyplug("ask", address, "x", "--timeout", "0.1")
+        done = anyplug("ask", address, "x", "--timeout", "0.5")
     assert (done.status, done.out) == (124, b"")
     assert done.err == (
-        b"error: an answer: no answer within 0.1 s\n"
+        b"error: an answer: no answer within 0.5 s\n"
         b"hint: if the server ends its messages with no line feed, try --framing raw\n"
     )
 
 
 def test_no_answer_in_time_as_an_event() -> None:
     with plain_server(silent) as address:
-        done = anyplug("ask", address, "--framing", "raw", "--timeout", "0.1", "--json", given=b"x")
+        done = anyplug("ask", address, "--framing", "raw", "--timeout", "0.5", "--json", given=b"x")
     assert (done.status, done.err) == (124, b"")
     assert events(done.out) == [
         {
             "type": "error",
             "code": "timeout",
-            "message": "an answer: no answer within 0.1 s",
+            "message": "an answer: no answer within 0.5 s",
             "hint": "--timeout SECONDS waits longer",
         }
     ]
@@ -252,7 +252,7 @@ def test_no_answer_in_time_as_an_event() -> None:
 
 def test_a_silent_server_of_the_wrong_kind_ends_with_124() -> None:
     with plain_server(silent) as address:
-        done = anyplug("ask", address.replace("tcp://", "plug://") + "/echo", "x", "--timeout", "0.1")
+        done = anyplug("ask", address.replace("tcp://", "plug://") + "/echo", "x", "--timeout", "0.5")
     assert (done.status, done.out) == (124, b"")
     assert b"(step: handshake)" in done.err
     assert b"hint: " in done.err

@@ -33,7 +33,6 @@ def test_another_shell_is_a_mistake() -> None:
         ("anyplug re", {"receive"}),
         ("anyplug ask --fr", {"--framing"}),
         ("anyplug ask --framing ", {"raw", "lines", "header", "prefix"}),
-        ("anyplug zzz ", set()),
     ],
 )
 def test_the_script_asks_the_command_for_words(words: str, offered: set[str]) -> None:

@@ -174,9 +174,9 @@ def test_silence_ends_with_124_where_a_time_is_given() -> None:
         silent(sock)
 
     with plain_server(pausing) as address:
-        done = anyplug("receive", address, "--timeout", "0.2")
+        done = anyplug("receive", address, "--timeout", "0.5")
     assert (done.status, done.out) == (124, b"one\n")
-    assert done.err.startswith(b"error: a message: no answer within 0.2 s\n")
+    assert done.err.startswith(b"error: a message: no answer within 0.5 s\n")
 
 
 def test_a_conversation_that_the_server_ends_early_says_why(place: str) -> None:

@@ -102,7 +102,7 @@ def test_a_peer_that_answers_everything_does_not_stop_the_stream() -> None:
 
 def test_a_peer_that_stays_open_is_left_after_a_while() -> None:
     with plain_server(silent) as address:
-        assert anyplug("send", address, "x", "--timeout", "0.1") == (0, b"", b"")
+        assert anyplug("send", address, "x", "--timeout", "0.5") == (0, b"", b"")
 
 
 def test_a_peer_that_takes_its_time_is_waited_for() -> None:
@@ -115,7 +115,7 @@ def test_a_peer_that_takes_its_time_is_waited_for() -> None:
 
     size = 16 * 1024 * 1024
     with plain_server(slow) as address:
-        with start("send", address, "--framing", "raw", "--timeout", "0.05") as process:
+        with start("send", address, "--framing", "raw", "--timeout", "0.5") as process:
             assert process.stdin is not None
             process.stdin.write(bytes(size))
             process.stdin.close()

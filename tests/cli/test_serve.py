@@ -102,6 +102,15 @@ def waiting(tmp_path: Path) -> str:
     return str(file)
 
 
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """The socket of a service manager that wants to be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.settimeout(PATIENCE)
+        yield sock
+
+
 # Ready.
 
 
@@ -167,7 +176,7 @@ def test_a_terminal_gets_the_same_and_ctrl_c_stops() -> None:
         terminal.wait_for("echo, greet, reply")
         terminal.wait_for("In a second terminal:")
         terminal.wait_for("Ready. Ctrl-C stops.")
-        terminal.enter("\x03")
+        terminal.process.send_signal(signal.SIGINT)
         terminal.wait_for("Stopped.")
         assert terminal.end() == 0
 
@@ -182,15 +191,12 @@ def test_the_line_to_type_works() -> None:
     assert process.returncode == 0
 
 
-def test_quiet_says_nothing() -> None:
-    process = start("serve", "--quiet", *FREE, "--log", "json", env=environment({"NOTIFY_SOCKET": ""}))
-    process.send_signal(0)
-    assert process.stderr is not None
-    with Serving("-q", *FREE) as serving:
-        serving.signal(signal.SIGTERM)
-        assert serving.end() == (0, "")
-    process.kill()
-    assert process.communicate()[1] == b""
+def test_quiet_says_nothing(manager: socket.socket) -> None:
+    process = start("serve", "--quiet", *FREE, env=environment({"NOTIFY_SOCKET": manager.getsockname()}))
+    assert manager.recv(4096).startswith(b"READY=1")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=PATIENCE) == (b"", b"")
+    assert process.returncode == 0
 
 
 def test_a_log_of_json_is_nothing_but_json() -> None:
@@ -200,7 +206,7 @@ def test_a_log_of_json_is_nothing_but_json() -> None:
     assert (first["event"], first["level"]) == ("listening", "info")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
-    assert [json.loads(line)["event"] for line in err.splitlines()] in (["listener_closed"], [])
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["listener_closed"]
 
 
 def test_a_verbose_log_has_what_goes_well() -> None:
@@ -345,8 +351,6 @@ def test_a_conversation_may_end_before_the_server_does(waiting: str) -> None:
     with Serving(waiting) as serving, guest_of(serving) as guest:
         serving.signal(signal.SIGTERM)
         assert serving.event() == {"type": "stopping", "conversations": 1, "seconds": 10.0}
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port_of(serving.addresses[0])), PATIENCE)
         guest.sendall(b"bye")
         assert guest.recv(1024) == b""
         guest.close()
@@ -401,7 +405,9 @@ def test_a_server_outlives_whoever_reads_its_events(waiting: str) -> None:
 
 def test_a_signal_makes_it_read_the_file_again(waiting: str) -> None:
     with Serving(waiting) as serving, guest_of(serving) as guest:
-        text = WAITING.replace("/guest?framing=raw", "/echo?framing=raw").replace('"plug:', '"tcp4://127.0.0.1:0/echo", "plug:')
+        text = WAITING.replace("/guest?framing=raw", "/echo?framing=raw").replace(
+            '"plug:', '"tcp4://127.0.0.1:0/echo", "plug:'
+        )
         with open(waiting, "w", encoding="utf-8") as file:  # noqa: PTH123 - the path is a text here
             file.write(f"{text}[limits]\nmessage = 100\n")
         serving.signal(signal.SIGHUP)
@@ -447,15 +453,6 @@ def test_a_mistake_in_the_new_file_leaves_everything_as_it_was(waiting: str) -> 
 
 
 # The service manager.
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    """The socket of a service manager that wants to be told."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(PATIENCE)
-        yield sock
 
 
 def test_a_service_manager_is_told(manager: socket.socket, waiting: str) -> None:

@@ -85,9 +85,9 @@ def test_a_line_that_cannot_be_said_is_named_and_the_next_is_said(place: str) ->
 
 def test_a_peer_that_stays_open_is_given_up() -> None:
     with plain_server(silent) as address:
-        done = anyplug("talk", address, "--timeout", "0.1", given=b"x\n")
+        done = anyplug("talk", address, "--timeout", "0.5", given=b"x\n")
     assert (done.status, done.out) == (124, b"")
-    assert done.err.startswith(b"error: the end of the conversation: no answer within 0.1 s\n")
+    assert done.err.startswith(b"error: the end of the conversation: no answer within 0.5 s\n")
 
 
 def test_a_peer_that_goes_on_talking_is_heard_to_its_end() -> None:
@@ -150,8 +150,8 @@ def test_lines_are_typed_behind_a_prompt_and_an_empty_one_or_ctrl_d_ends(
 ) -> None:
     with Terminal("talk", f"{place}/echo", env=env) as terminal:
         terminal.wait_for(f"-- connected to plug://{place}/echo; an empty line or Ctrl-D ends\r\n")
+        terminal.wait_for(PROMPT)
         for text in ("hello", "有内鬼"):
-            terminal.wait_for(PROMPT)
             terminal.enter(f"{text}\r")
             terminal.wait_for(f"{text}\r\n")
             terminal.wait_for(PROMPT)
@@ -240,7 +240,7 @@ def test_ctrl_c_at_the_prompt_ends_with_130(place: str, env: dict[str, str]) -> 
 
 
 def test_a_peer_that_stays_open_is_left_without_a_word(env: dict[str, str]) -> None:
-    with plain_server(silent) as address, Terminal("talk", address, "--timeout", "0.1", env=env) as terminal:
+    with plain_server(silent) as address, Terminal("talk", address, "--timeout", "0.5", env=env) as terminal:
         terminal.wait_for(PROMPT)
         terminal.enter("\r")
         assert terminal.end() == 0

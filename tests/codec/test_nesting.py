@@ -118,9 +118,10 @@ def test_brackets_in_strings_are_no_depth(body: bytes, depth: int) -> None:
             "a" * 70_000,
         ),
         *(b"", b"\x91" * 300, b"\x91" * 70_000, {}, [1] * 15, [1] * 16, ["ab"] * 20, [1, "a"] * 20, [[]] * 20),
+        *([1.5] * 19 + [nested(9)], [*[1.5] * 10, nested(9), *[1.5] * 10]),
         *([1.5] * 70_000, ["\x81"] * 70_000, {index: index for index in range(16)}, dict.fromkeys(range(70_000), 5)),
     ],
-    ids=range(29),
+    ids=range(31),
 )
 def test_every_kind_of_msgpack_item_is_stepped_over(item: object) -> None:
     value = padded([item, nested(7)])
@@ -162,6 +163,15 @@ def test_one_level_more_is_too_deep(name: str, levels: int, limit: int, kind: An
         make_codec(name, kind, limits=Limits(nesting=limit)).decode(body)
     assert caught.value.problem == f"nested deeper than {limit} levels, which is the limit (`nesting`)"
     assert caught.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("limit", [5, 128, 300])
+@pytest.mark.parametrize("scan", [scan_json, scan_msgpack])
+def test_no_opener_more_than_the_limit_is_let_pass_by_counting(scan: Scan, limit: int) -> None:
+    encode = msgspec.json.encode if scan is scan_json else msgspec.msgpack.encode
+    scan(encode(nested(limit)), limit)
+    with pytest.raises(DecodeError, match=f"nested deeper than {limit} levels"):
+        scan(encode(nested(limit + 1)), limit)
 
 
 @pytest.mark.parametrize("name", ["json", "msgpack"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -153,7 +153,7 @@ class Moody(socket.socket):
 
     moods = 0
 
-    def recvfrom_into(self, *args: object) -> tuple[int, object]:  # type: ignore[override]
+    def recvfrom_into(self, *args: Any) -> tuple[int, Any]:
         if self.moods:
             self.moods -= 1
             raise ConnectionRefusedError(111, "of a datagram sent before")

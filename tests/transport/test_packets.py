@@ -304,8 +304,8 @@ async def test_a_pause_or_an_end_from_the_callback_holds_at_once(pair: Pair) -> 
     recorder = Recorder()
     for number in range(4):
         peer.send(b"%d" % number)
-    recorder.then = transport.pause_reading
     transport = PacketTransport(asyncio.get_running_loop(), sock, recorder)
+    recorder.then = transport.pause_reading
     await recorder.until(lambda: recorder.packets == [b"0"])
     transport.resume_reading()
     await recorder.until(lambda: recorder.packets == [b"0", b"1"])

@@ -96,8 +96,12 @@ def test_a_greeting_above_its_limit_or_with_half_characters_is_not_said(kind: in
     with pytest.raises(EncodeError, match=r"(HELLO|WELCOME) holds text that is no Unicode"):
         say(session, "\udc80")
     assert session.queued == 0
-    say(session, "echo")
-    assert session.queued > 0
+    fields = HELLO_FIELDS if kind == HELLO else WELCOME_FIELDS
+    room = HELLO_MAX - len(greeting(**{**fields, "service": "x" * 1000, "message": DEFAULTS.message})) + 1000
+    with pytest.raises(TooLarge, match=r"4,097 bytes"):
+        say(session, "x" * (room + 1))
+    say(session, "x" * room)
+    assert session.queued == 8 + 4 + HELLO_MAX
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ class Line(Generic[T]):
         except Broken as error:
             self._lose(error)
             raise (self.broken or error).with_traceback(None) from None
+        if self.outlet.unfit:
+            self._report_unfit()
         if unfit is not None:
             raise unfit
 
@@ -140,11 +142,10 @@ class Line(Generic[T]):
         try:
             if self.outlet:
                 self.outlet.flush()
+                if self.outlet.unfit:
+                    self._report_unfit()
             if read:
                 self._read()
-        except EncodeError as error:
-            self.inbound.incoming.push_error(error)
-            self.arrived()
         except Broken as error:
             self._lose(error)
 
@@ -183,7 +184,7 @@ class Line(Generic[T]):
         try:
             self.outlet.flush()
             return self.stream.receive() == b""
-        except (EncodeError, TooLarge):
+        except TooLarge:
             return False
         except Broken:
             self.lost = True
@@ -260,6 +261,12 @@ class Line(Generic[T]):
                 self.session.receive_data(data)
                 self.hear(self.session.events())
         self.fail(self.inbound.end or error)
+
+    def _report_unfit(self) -> None:
+        """Packets were dropped whose senders have gone on: say so where messages are received."""
+        while self.outlet.unfit:
+            self.inbound.incoming.push_error(self.outlet.unfit.pop(0))
+        self.arrived()
 
     def _put_rest(self) -> None:
         if not self.lost:

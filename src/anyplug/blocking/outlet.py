@@ -20,7 +20,7 @@ __all__ = ["Outlet"]
 class Outlet:
     """The outgoing queue of one stream. Its caller holds the pump's lock."""
 
-    __slots__ = ("_queue", "_stream", "_waiters", "queued", "written")
+    __slots__ = ("_queue", "_stream", "_waiters", "queued", "unfit", "written")
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -30,6 +30,8 @@ class Outlet:
         """Bytes put in, in all."""
         self.written = 0
         """Bytes that the system took, in all."""
+        self.unfit: list[EncodeError] = []
+        """Packets that proved too large for the system only after they had waited here, and were dropped."""
 
     def __len__(self) -> int:
         """Bytes that wait."""
@@ -56,16 +58,19 @@ class Outlet:
             self._queue.append(memoryview(data)[count:])
 
     def flush(self) -> None:
-        """Send as much as the system takes now; raises as `put`."""
+        """Send as much as the system takes now. A packet that it never takes goes to `unfit`.
+
+        Raises:
+            Broken: the connection is gone.
+        """
         queue = self._queue
         while queue:
             first = queue[0]
             try:
                 count = self._stream.send(first)
-            except EncodeError:
-                queue.popleft()
-                self.written += len(first)
-                raise
+            except EncodeError as error:
+                self.unfit.append(error)
+                count = len(first)
             self.written += count
             if count < len(first):
                 queue[0] = first[count:]

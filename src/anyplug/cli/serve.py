@@ -119,14 +119,18 @@ def command(
 async def _serve(config: Config, talk: Talk, *, path: str, given: _Given) -> int:
     """Listen, live, drain; the exit status."""
     server = build(config)
-    server.adopt(inherited_sockets(os.environ, os.getpid()))
-    apply(server, config)
-    server.disown()
     kinds = {name: service.kind for name, service in config.services.items()}
     reloader = Reloader(server, path, config, change=given.changed, told=partial(_told, talk, path))
+
+    def begin() -> None:
+        server.adopt(inherited_sockets(os.environ, os.getpid()))
+        apply(server, config)
+        server.disown()
+        talk.ready(server, kinds, token=bool(config.token))
+
     end = await live(
         server,
-        ready=lambda: talk.ready(server, kinds, token=bool(config.token)),
+        start=begin,
         reload=reloader if path else None,
         stopping=lambda: talk.stopping(server.connections, config.limits.drain),
     )

@@ -283,14 +283,12 @@ class Machine:
                 self._check_hash(owner, key)
 
     def _check_hash(self, owner: int, key: object) -> None:
-        size = self.sizes.get(id(key), 1)
-        self.spend(size)
         try:
             place = (owner, hash(key))
         except TypeError as error:
             raise self.fault(f"uses a {kind_name(key)} as a key with a list, dict or set in it") from error
         count = self.hashes[place] = self.hashes.get(place, 0) + 1
-        self.spend(size * count)
+        self.spend((1 + count) * self.sizes.get(id(key), 1))  # hashed, and compared with each of those before it
         if count > COLLISIONS_MAX:
             raise self.excess(f"uses more than {COLLISIONS_MAX} keys of the same hash")
 

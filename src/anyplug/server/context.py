@@ -7,7 +7,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from anyplug.connection import Connection
-from anyplug.errors import Broken, Code, ConnectionClosed, PeerError
+from anyplug.errors import Broken, Code, ConnectionClosed, PeerError, Timeout
 from anyplug.intake import Intake
 from anyplug.server.replying import DirectSink, TaskSink, complain
 from anyplug.services.base import Mode
@@ -99,9 +99,9 @@ class Context:
             await service.handler(connection)
         except (ConnectionClosed, Broken):
             link.finish()
-        except PeerError as error:
+        except (PeerError, Timeout) as error:
             self.log.info("peer_error", service=service.name, peer=connection.peer, problem=str(error))
-            link.finish(error.code, str(error))
+            link.finish(Code.SLOW if isinstance(error, Timeout) else error.code, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
             self.log.failure("handler_failed", error, service=service.name, peer=connection.peer)
             self._say_failed(link, codec)

@@ -57,15 +57,15 @@ def run(server: Server, addresses: Sequence[str | Address]) -> None:
 async def live(
     server: Server,
     *,
-    ready: Callable[[], None] | None = None,
+    start: Callable[[], None] | None = None,
     reload: Callable[[], None] | None = None,
     stopping: Callable[[], None] | None = None,
 ) -> End:
     """Go on until a signal says stop, then drain; returns how that went.
 
     Args:
-        server: already listening.
-        ready: called once, when signals are heeded.
+        server: listening already, or from `start` on.
+        start: called once, when signals are heeded, before the service manager is told; what it raises is raised here.
         reload: called on SIGHUP; whatever it raises is its own to report.
         stopping: called once when the first signal has come.
     """
@@ -92,9 +92,9 @@ async def live(
         loop.add_signal_handler(number, handler)
     watchdog = loop.create_task(notifier.feed_watchdog())
     try:
+        if start is not None:
+            start()
         notifier.ready(_status(server))
-        if ready is not None:
-            ready()
         await stop.wait()
         notifier.stopping()
         if stopping is not None:
