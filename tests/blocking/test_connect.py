@@ -83,7 +83,7 @@ def test_a_conversation_is_opened_used_and_closed() -> None:
 def test_an_address_may_come_parsed_and_a_name_is_looked_up() -> None:
     with listening(serve_plug) as port:
         where = Address.parse(f"plug://localhost:{port}/echo")
-        with connect(where, type=int, codec="json", options=SocketOptions(nodelay=False)) as peer:
+        with connect(where, type=int, codec="json", timeout=float("inf"), options=SocketOptions(nodelay=False)) as peer:
             assert peer.ask(5) == 5
 
 

@@ -123,6 +123,16 @@ def test_a_timeout_that_is_no_time_is_refused(timeout: float) -> None:
         far.sock.close()
 
 
+def test_a_timeout_without_end_waits_without_end() -> None:
+    connection, far = opened()
+    with connection:
+        waiting = Running(lambda: connection.receive(float("inf")))
+        following = Running(lambda: connection.receive(1e300))
+        far.say(encode(1), encode(2))
+        assert {waiting.result(), following.result()} == {1, 2}
+        far.sock.close()
+
+
 def test_a_bad_message_is_one_error_and_those_around_it_are_received() -> None:
     connection, far = opened(type=Point)
     with connection:

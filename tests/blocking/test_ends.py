@@ -369,3 +369,18 @@ def test_a_reset_that_is_found_before_a_question_is_said_is_its_error() -> None:
     reset(sock)
     with connection, pytest.raises(Broken, match="reset"):
         connection.ask("anybody?")
+
+
+def test_a_connection_that_is_forgotten_while_it_beats_does_not_wait_for_the_beat() -> None:
+    """The collector may run inside the beat itself."""
+    connection, far = opened()
+    pump = connection._pump
+    assert pump.lock.acquire(timeout=PATIENCE)
+    holder = [connection]
+    del connection
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        holder.clear()
+    pump.lock.release()
+    pump.line.stream.close()
+    assert not far.read()
+    far.sock.close()

@@ -9,6 +9,7 @@ import pytest
 
 from anyplug.blocking import Broken, Connection, Limits, Timeout
 from anyplug.wire import Kind, encode_frame
+from tests.blocking.clock import Clock
 from tests.blocking.far import Far, Running, opened, plain
 
 encode = msgspec.msgpack.encode
@@ -79,19 +80,21 @@ def test_a_peer_that_takes_nothing_ends_the_send_with_a_timeout_and_the_connecti
 
 
 def test_a_slow_peer_is_no_stuck_peer() -> None:
-    """Each byte that is taken gives it its time anew."""
-    now = 0.0
+    """Each piece that is taken gives it its time anew."""
+    clock = Clock(step=0.01)
+    connection, far = opened(limits=Limits(write=10.0), now=clock, tick=0.001)
 
-    def clock() -> float:
-        nonlocal now
-        now += 0.01
-        return now
+    def take_a_piece() -> None:
+        far.read()
+        if not far.events:
+            clock.then[clock.now + 5] = take_a_piece
 
-    connection, far = opened(limits=Limits(write=1.0), now=clock, tick=1e9)
-    taking = Running(lambda: far.bodies(1))
     with connection:
-        connection.send(b"x" * 8_000_000)
-        assert len(taking.result()[0]) > 8_000_000
+        clock.then[clock.now + 5] = take_a_piece
+        connection.send(b"x" * 1_000_000)
+        taking = Running(lambda: far.bodies(1))
+        assert len(taking.result()[0]) > 1_000_000
+        assert clock.now > 20
         far.sock.close()
 
 

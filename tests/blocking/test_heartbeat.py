@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 
@@ -11,37 +12,14 @@ import pytest
 from anyplug.blocking import Broken, Code, Connection, Limits, Timeout
 from anyplug.messages import Ended
 from anyplug.wire import Kind, encode_frame
-from tests.blocking.far import Far, Running, opened, plain
+from tests.blocking.clock import Clock
+from tests.blocking.far import Far, Running, opened, plain, reset
 
 encode = msgspec.msgpack.encode
 
 PING = encode_frame(Kind.PING, b"")
 TICK = 0.001
 """A thread that waits looks at the clock so often, in real seconds."""
-
-
-class Clock:
-    """Each look takes `step` seconds; the far end, where it lives, hears and answers in between."""
-
-    def __init__(self, step: float = 1.0) -> None:
-        self.now = 0.0
-        self.step = step
-        self.far: Far | None = None
-        self.then: dict[float, Any] = {}
-
-    def __call__(self) -> float:
-        self.now += self.step
-        for time in [time for time in self.then if time <= self.now]:
-            self.then.pop(time)()
-        if self.far is not None and self.far.sock.fileno() != -1:
-            self.far.sock.setblocking(False)
-            try:
-                self.far.read()
-            except BlockingIOError:
-                pass
-            else:
-                self.far.flush()
-        return self.now
 
 
 def heard_raw(sock: socket.socket) -> bytes:
@@ -89,6 +67,22 @@ def test_time_between_calls_is_no_silence_of_the_peer() -> None:
         clock.far = far
         clock.then[clock.now + 20] = lambda: far.say(encode("still there"))
         assert connection.receive() == "still there"
+        far.sock.close()
+
+
+def test_an_answer_that_waits_to_be_read_counts_before_silence_does() -> None:
+    """A program that looks in now and then finds the answer to the PING of the last time, unread."""
+    clock = Clock(step=0)
+    connection, far = opened(now=clock, tick=TICK)
+    far.sock.setblocking(False)
+    with connection:
+        for _ in range(20):
+            clock.now += 14
+            with pytest.raises(Timeout):
+                connection.receive(timeout=0)
+            with contextlib.suppress(BlockingIOError):
+                far.read()
+            far.flush()
         far.sock.close()
 
 
@@ -166,15 +160,11 @@ def test_a_thread_that_waits_behind_a_full_queue_keeps_the_connection_alive() ->
 def test_a_sender_that_waits_keeps_the_connection_alive_too() -> None:
     clock = Clock(0.1)
     connection, far = opened(now=clock, tick=TICK)
-    taking = Running(lambda: None)
-
-    def take() -> list[bytes]:
-        return far.bodies(1)
-
+    taking: list[Running] = []
     with connection:
-        clock.then[clock.now + 10] = lambda: taking.__init__(take)  # type: ignore[misc]
+        clock.then[clock.now + 10] = lambda: taking.append(Running(lambda: far.bodies(1)))
         connection.send(b"x" * 4_000_000)
-        assert len(taking.result()[0]) > 4_000_000
+        assert len(taking[0].result()[0]) > 4_000_000
         far.sock.close()
 
 
@@ -273,3 +263,34 @@ def test_a_beat_that_finds_the_peer_gone_tells_it_at_the_next_call() -> None:
         beats(connection, 3)
         with pytest.raises(Broken):
             connection.receive()
+
+
+def test_a_beat_that_cannot_send_what_waits_finds_the_peer_gone() -> None:
+    connection, far = opened(tcp=True)
+    with pytest.raises(Timeout):
+        connection.ask(b"x" * 8_000_000, timeout=0)
+    reset(far.sock)
+    with connection:
+        beats(connection, 3)
+        with pytest.raises(Broken):
+            connection.receive()
+
+
+def test_after_a_plain_peer_has_ended_its_silence_counts_no_more_while_something_is_sent() -> None:
+    clock = Clock()
+    connection, sock = plain(type=bytes, limits=Limits(idle=5, write=10_000), now=clock, tick=TICK)
+    taken = bytearray()
+
+    def take() -> None:
+        while not taken.endswith(b"\n"):
+            taken.extend(sock.recv(1 << 20))
+
+    with connection:
+        sock.shutdown(socket.SHUT_WR)
+        assert list(connection) == []
+        running: list[Running] = []
+        clock.then[clock.now + 100] = lambda: running.append(Running(take))
+        connection.send(b"x" * 4_000_000)
+        running[0].result()
+        sock.close()
+    assert len(taken) == 4_000_001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PACKETS = socket.SOCK_SEQPACKET
 DATAGRAMS = socket.SOCK_DGRAM
+SO_SNDBUFFORCE = getattr(socket, "SO_SNDBUFFORCE", 32)
 SEQPACKET = "unix+seqpacket:///s"
 
 
@@ -97,19 +99,24 @@ def test_an_empty_message_is_refused_since_it_would_mean_the_end() -> None:
         sock.close()
 
 
+def large_pair() -> tuple[socket.socket, socket.socket]:
+    """Sockets that take packets larger than are read here."""
+    pair = socket.socketpair(socket.AF_UNIX, PACKETS)
+    for each in pair:
+        try:
+            each.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 4 * PACKET_SIZE)
+        except OSError:
+            for sock in pair:
+                sock.close()
+            pytest.skip("only root may send packets that large")
+    return pair
+
+
 def test_a_packet_larger_than_can_be_read_is_one_error_and_the_next_is_received() -> None:
-    near, sock = socket.socketpair(socket.AF_UNIX, DATAGRAMS)
-    size = PACKET_SIZE + 1
-    for each in (near, sock):
-        each.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_SNDBUFFORCE", socket.SO_SNDBUF), 4 * size)
-    try:
-        sock.send(bytes(size))
-    except OSError:
-        near.close()
-        sock.close()
-        pytest.skip("this user may not send packets that large")
+    near, sock = large_pair()
+    sock.send(bytes(PACKET_SIZE + 1))
     sock.send(b"next")
-    where = Address.parse("unix+dgram:///s")
+    where = Address.parse(SEQPACKET)
     plan: Plan[bytes] = make_plan(where, type=bytes)
     with converse(near, where, plan) as connection:
         with pytest.raises(TooLarge, match="packet"):
@@ -265,34 +272,51 @@ def test_a_dgram_server_of_plain_sockets_is_asked(tmp_path: Path) -> None:
         running.result()
 
 
-def test_a_packet_that_proves_too_large_late_is_reported_where_messages_are_received() -> None:
+def fill(connection: Connection[bytes]) -> None:
+    """Have one packet wait that the system does not take, and one behind it that it never takes."""
+    while not connection.stats.bytes_queued:
+        with pytest.raises(Timeout):
+            connection.ask(b"x" * 1000, timeout=0)
+    with pytest.raises(Timeout):
+        connection.ask(bytes(5_000_000), timeout=0)
+
+
+def drain(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.recv(2000)
+
+
+@pytest.mark.parametrize("by_sending", [True, False])
+def test_a_packet_that_proves_too_large_late_is_reported_where_messages_are_received(by_sending: bool) -> None:
     connection, sock = seqpacket()
     with connection:
-        with pytest.raises(Timeout):
-            connection.ask_many([b"x" * 1000] * 1000, timeout=0)
-        assert connection.stats.bytes_queued > 0
-        with pytest.raises(Timeout):
-            connection.ask(bytes(5_000_000), timeout=0)
-        received: list[bytes] = []
-
-        def take() -> None:
-            while received[-1:] != [b"last"]:
-                received.append(sock.recv(2000))
-
-        taking = Running(take)
-        connection.send(b"last")
-        taking.result()
+        fill(connection)
+        drain(sock)
+        if by_sending:
+            connection.send(b"last")
+            assert [sock.recv(2000), sock.recv(2000)] == [b"x" * 1000, b"last"]
         with pytest.raises(EncodeError, match="more than the system sends"):
             connection.receive()
         sock.close()
 
 
+def test_a_large_packet_that_comes_while_this_side_closes_is_thrown_away() -> None:
+    near, sock = large_pair()
+    where = Address.parse(SEQPACKET)
+    plan: Plan[bytes] = make_plan(where, type=bytes)
+    connection = converse(near, where, plan)
+    sock.send(bytes(PACKET_SIZE + 1))
+    closing = Running(connection.close)
+    assert sock.recv(100) == b""
+    sock.close()
+    closing.result()
+
+
 def test_closing_reads_away_packets_that_cannot_be_read_or_sent() -> None:
     connection, sock = seqpacket()
-    with pytest.raises(Timeout):
-        connection.ask_many([b"x" * 1000] * 1000, timeout=0)
-    with pytest.raises(Timeout):
-        connection.ask(bytes(5_000_000), timeout=0)
+    fill(connection)
 
     def take() -> None:
         with sock:

@@ -66,6 +66,18 @@ async def test_a_reply_service_is_asked_on_plug_and_on_plain_sockets(tmp_path: P
         await in_thread(client)
 
 
+async def test_the_plug_protocol_is_spoken_over_a_unix_socket(tmp_path: Path) -> None:
+    async with serve(f"plug+unix://{tmp_path}/s", set_up=set_up) as server:
+
+        def client() -> None:
+            with connect(f"plug+unix://{tmp_path}/s?service=shout") as peer:
+                assert peer.ask("hello") == "HELLO"
+                assert peer.service == "shout"
+
+        await in_thread(client)
+        assert server.addresses
+
+
 async def test_a_conversation_is_held() -> None:
     async with serve(PLUG, set_up=set_up) as server:
 

@@ -251,7 +251,7 @@ def test_a_sender_reads_on_where_the_thread_that_did_so_has_left() -> None:
 
 
 def test_a_question_behind_a_full_queue_goes_on_as_soon_as_another_thread_takes() -> None:
-    connection, far = opened(limits=Limits(queue=100))
+    connection, far = opened(limits=Limits(queue=100), tick=1000)
     with connection:
         far.say(encode(b"x" * 200))
         with pytest.raises(Timeout):
@@ -337,23 +337,69 @@ def test_a_lock_is_held_even_where_its_taking_was_interrupted() -> None:
 
 
 class Stolen(deque[Any]):
-    """Messages that another thread takes as soon as they are there, once."""
+    """Messages of which another thread takes one kind as soon as they are there."""
 
     def extend(self, messages: Any) -> None:
-        super().extend(messages)
-        while len(self) > 1 and self[0] == "stolen":
-            self.popleft()
-        if self and self[0] == "stolen":
-            self.clear()
+        super().extend(message for message in messages if message != "stolen")
 
 
 def test_receive_many_waits_on_where_another_thread_was_quicker() -> None:
     connection, far = opened()
     pump = connection._pump
     pump.ready = connection._ready = Stolen()
+    stream = watch(connection)
     with connection:
-        receiving = Running(connection.receive_many)
         far.say(encode("stolen"))
+        with pytest.raises(Timeout):
+            connection.ask("read what has come", timeout=0)
+        stream.reading.clear()
+        receiving = Running(connection.receive_many)
+        assert stream.reading.wait(PATIENCE)
         far.say(encode("ours"))
         assert receiving.result() == ["ours"]
         far.sock.close()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_messages_that_come_together_wake_as_many_receivers(many: bool) -> None:
+    connection, far = opened(tick=1000)
+    stream = watch(connection)
+    with connection:
+        first = Running(connection.receive)
+        assert stream.reading.wait(PATIENCE)
+        second = Running(connection.receive_many if many else connection.receive)
+        behind(connection, 1)
+        far.say(encode("one"), encode("two"))
+        assert (first.result(), second.result()) == ("one", ["two"] if many else "two")
+        far.sock.close()
+
+
+def test_a_receiver_that_is_interrupted_when_its_message_comes_leaves_it_to_another() -> None:
+    connection, far = opened(tick=1000)
+    stream = watch(connection)
+    pump = connection._pump
+
+    def hear_and_interrupt() -> None:
+        second.append(Running(connection.receive))
+        behind(connection, 1)
+        far.say(encode("for one of us"))
+        with pump.lock:
+            pump.line.turn(read=True)
+        raise KeyboardInterrupt
+
+    second: list[Running] = []
+    stream.before = hear_and_interrupt
+    with connection:
+        with pytest.raises(KeyboardInterrupt):
+            connection.receive()
+        assert second[0].result() == "for one of us"
+        far.sock.close()
+
+
+def behind(connection: Connection[Any], count: int) -> None:
+    """Wait until so many threads follow the one that waits for the socket."""
+    pump = connection._pump
+    while True:
+        with pump.lock:
+            if len(pump._followers) == count:
+                return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
@@ -51,14 +52,22 @@ def anyplug(*words: str, given: bytes = b"", env: Mapping[str, str] | None = Non
 
 
 class Terminal:
-    """A command on a terminal of its own. What it writes is gathered in `seen`."""
+    """A command on a terminal of its own, where Ctrl-C is a signal unless the command takes it as a key. What it writes
+    is gathered in `seen`.
+    """
 
     def __init__(self, *words: str, env: Mapping[str, str] | None = None, output: int | None = None) -> None:
         self._near, far = pty.openpty()
         termios.tcsetwinsize(far, (24, 80))
         self.seen = b""
         self.process = start(
-            *words, stdin=far, stdout=far if output is None else output, stderr=far, env=environment(env)
+            *words,
+            stdin=far,
+            stdout=far if output is None else output,
+            stderr=far,
+            env=environment(env),
+            start_new_session=True,
+            preexec_fn=_take_terminal,
         )
         os.close(far)
 
@@ -99,3 +108,8 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         os.close(self._near)
+
+
+def _take_terminal() -> None:
+    """Make standard input the controlling terminal of this process."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -105,25 +105,6 @@ def test_a_peer_that_stays_open_is_left_after_a_while() -> None:
         assert anyplug("send", address, "x", "--timeout", "0.5") == (0, b"", b"")
 
 
-def test_a_peer_that_takes_its_time_is_waited_for() -> None:
-    release, data = threading.Event(), bytearray()
-
-    def slow(sock: socket.socket) -> None:
-        assert release.wait(PATIENCE)
-        while piece := sock.recv(65536):
-            data.extend(piece)
-
-    size = 16 * 1024 * 1024
-    with plain_server(slow) as address:
-        with start("send", address, "--framing", "raw", "--timeout", "0.5") as process:
-            assert process.stdin is not None
-            process.stdin.write(bytes(size))
-            process.stdin.close()
-            release.set()
-            assert process.wait(PATIENCE) == 0
-    assert len(data) == size
-
-
 def test_a_reset_is_an_error() -> None:
     def cutting(sock: socket.socket) -> None:
         sock.recv(1)

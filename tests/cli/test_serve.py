@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from anyplug import Refused
 from anyplug.blocking import connect
 from tests.cli.commands import PATIENCE, Terminal, anyplug, environment, start
+from tests.cli.serving import Serving, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
 FREE = ("--listen", "plug://127.0.0.1:0")
 
@@ -36,56 +34,6 @@ receipt = true
 kind = "echo"
 """
 """A service whose conversation lasts until its guest says something or goes."""
-
-
-class Serving:
-    """A server in a process, ready; its events come on standard output."""
-
-    def __init__(self, *words: str, **options: Any) -> None:
-        options.setdefault("stderr", subprocess.PIPE)
-        self.process = start("serve", "--json", *words, stdin=subprocess.DEVNULL, **options)
-        self._data = b""
-        self.addresses: list[str] = []
-        while (event := self.event())["type"] != "ready":
-            if event["type"] == "listening":
-                self.addresses.append(event["address"])
-
-    def event(self) -> dict[str, Any]:
-        """The next event."""
-        assert self.process.stdout is not None
-        while b"\n" not in self._data:
-            assert select.select([self.process.stdout], [], [], PATIENCE)[0], f"nothing after {self._data!r}"
-            data = os.read(self.process.stdout.fileno(), 65536)
-            assert data, f"the server ended: {self.end()}"
-            self._data += data
-        line, _, self._data = self._data.partition(b"\n")
-        event: dict[str, Any] = json.loads(line)
-        return event
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def end(self) -> tuple[int, str]:
-        """Wait for its end: the status, and what it said on standard error."""
-        _, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, (err or b"").decode()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        with self.process:
-            pass
-
-
-def port_of(address: str) -> int:
-    found = re.search(r":(\d+)", address)
-    assert found is not None
-    return int(found[1])
 
 
 def guest_of(serving: Serving) -> socket.socket:
@@ -149,7 +97,7 @@ def test_events_name_every_listener_then_readiness() -> None:
 def test_people_get_a_table_and_the_lines_to_type() -> None:
     process = start("serve", *FREE, "--listen", "tcp://127.0.0.1:0/echo?framing=raw")
     assert process.stderr is not None
-    lines = []
+    lines: list[str] = []
     while not lines or not lines[-1].startswith("Ready."):
         lines.append(process.stderr.readline().decode())
     process.send_signal(signal.SIGTERM)
@@ -361,7 +309,7 @@ def test_a_conversation_may_end_before_the_server_does(waiting: str) -> None:
 def test_a_second_signal_ends_at_once(waiting: str) -> None:
     process = start("serve", waiting)
     assert process.stderr is not None
-    lines = []
+    lines: list[str] = []
     while not lines or not lines[-1].startswith("Ready."):
         lines.append(process.stderr.readline().decode())
     with socket.create_connection(("127.0.0.1", port_of(lines[2])), PATIENCE) as guest:
@@ -383,6 +331,7 @@ def test_conversations_are_cut_when_the_time_is_over(tmp_path: Path) -> None:
         serving.signal(signal.SIGTERM)
         assert serving.event()["type"] == "stopping"
         assert guest.recv(1024) == b""
+        guest.close()
         assert serving.event() == {"type": "stopped", "cut": 1, "forced": False}
         assert serving.end()[0] == 0
 
@@ -420,6 +369,7 @@ def test_a_signal_makes_it_read_the_file_again(waiting: str) -> None:
                 assert client.recv(1024) == b"hello\n"
         guest.sendall(b"still here")
         assert guest.recv(1024) == b""
+        guest.close()
         serving.signal(signal.SIGTERM)
         status, err = serving.end()
     assert status == 0

@@ -89,7 +89,7 @@ class NeverPauses(MemoryTransport):
 class PausesForEachWrite(MemoryTransport):
     def write(self, data: Data) -> None:
         super().write(data)
-        if self._protocol_paused:
+        if self._paused:
             self._protocol.pause_writing()
 
 
@@ -101,8 +101,8 @@ class NeverResumes(MemoryTransport):
 class ResumesAtOnce(MemoryTransport):
     def write(self, data: Data) -> None:
         super().write(data)
-        if self._protocol_paused:
-            self._protocol_paused = False
+        if self._paused:
+            self._paused = False
             self._protocol.resume_writing()
 
 
@@ -133,7 +133,7 @@ class LosesWhatComesInAPause(MemoryTransport):
     def resume_reading(self) -> None:
         peer = self._peer
         peer._way.clear()
-        peer._way_size = 0
+        peer._queued = 0
         peer._tell_resume()
         super().resume_reading()
 

@@ -20,8 +20,12 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 """For a test that changes to `NOBODY`."""
 
 
-def run_python(code: str, *args: object, pass_fds: tuple[int, ...] = ()) -> Any:
-    """Run a program and return what it printed, as JSON. Its arguments are in `sys.argv`."""
+def run_python(code: str, *args: object, pass_fds: tuple[int, ...] = (), measured: bool = True) -> Any:
+    """Run a program and return what it printed, as JSON. Its arguments are in `sys.argv`.
+
+    One that cannot write files, as another user or out of descriptors, is not `measured` for coverage.
+    """
+    environ = {name: value for name, value in os.environ.items() if measured or not name.startswith("COVERAGE")}
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", dedent(code), *map(str, args)],
         capture_output=True,
@@ -29,6 +33,7 @@ def run_python(code: str, *args: object, pass_fds: tuple[int, ...] = ()) -> Any:
         check=False,
         timeout=25,
         pass_fds=pass_fds,
+        env=environ,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

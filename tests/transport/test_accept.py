@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import socket
 from typing import TYPE_CHECKING
 
@@ -241,6 +242,44 @@ async def test_out_of_files_who_waits_is_closed_and_told_so(bound: Bound) -> Non
     ]
     assert [client.recv(1) for client in clients] == [b""] * 3
     clients += call(bound, 1)
+    await desk.has(1)
+    acceptor.close()
+    close(clients)
+    desk.close()
+
+
+@both_loops
+async def test_without_a_spare_descriptor_clients_wait_until_there_is_one(bound: Bound) -> None:
+    desk = Desk()
+    clients = call(bound, 2)
+    listener = moody(bound, [errno.EMFILE])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        acceptor = Acceptor(asyncio.get_running_loop(), listener, desk.accept, desk.trouble)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await desk.has(2)
+    assert acceptor.shed == 0
+    assert len(desk.said) == 1
+    listener.moods.append(errno.EMFILE)
+    clients += call(bound, 2)
+    while acceptor.shed < 2:  # the first success brought the spare back
+        await asyncio.sleep(0.01)
+    assert len(desk.said) == 1  # within the same second
+    acceptor.close()
+    close(clients)
+    desk.close()
+
+
+@both_loops
+async def test_at_most_a_batch_is_shed_a_wake(bound: Bound) -> None:
+    desk = Desk()
+    clients = call(bound, BATCH + 1)
+    listener = moody(bound, [errno.EMFILE])
+    acceptor = Acceptor(asyncio.get_running_loop(), listener, desk.accept, desk.trouble)
+    await desk.until(lambda: len(desk.said) == 1)
+    assert acceptor.shed == BATCH
     await desk.has(1)
     acceptor.close()
     close(clients)

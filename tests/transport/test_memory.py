@@ -57,7 +57,7 @@ async def test_both_ends_are_made_at_once_and_named() -> None:
     to_b, to_a = memory_pair(a, b, loop=asyncio.get_running_loop())
     assert (a.calls, b.calls) == (["made"], ["made"])
     assert to_b.get_extra_info("peername") == to_a.get_extra_info("sockname") == "memory:b"
-    assert repr(to_b) == "<MemoryTransport memory:a open queued=0>"
+    assert repr(to_b) == "<MemoryTransport open queued=0>"
 
 
 async def test_the_loop_delivers_and_never_the_caller() -> None:
@@ -167,7 +167,7 @@ async def test_an_abort_resets_the_other_end() -> None:
     assert a.error is None
     assert type(b.error) is ConnectionResetError
     assert to_a.is_closing()
-    assert repr(to_a) == "<MemoryTransport memory:b closed queued=0>"
+    assert repr(to_a) == "<MemoryTransport closed queued=0>"
 
 
 async def test_writing_to_an_end_that_has_closed_is_a_reset() -> None:

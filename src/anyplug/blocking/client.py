@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from anyplug.address import Address
-from anyplug.blocking.connection import Connection
+from anyplug.blocking.connection import FOR_EVER, Connection
 from anyplug.blocking.line import Line
 from anyplug.blocking.outlet import Outlet
 from anyplug.blocking.pump import TICK, Pump
@@ -97,6 +97,7 @@ def connect(
         raise LocalError(f"timeout is {timeout!r}, expected seconds above 0")
     where = address if isinstance(address, Address) else Address.parse(address)
     plan: Plan[Any] = make_plan(where, type=type, codec=codec, framing=framing, limits=limits, token=token)
+    timeout = min(timeout, FOR_EVER)
     deadline = time.monotonic() + timeout
     sock = dial_blocking(where, timeout=timeout, options=options)
     return converse(sock, where, plan, timeout=timeout, deadline=deadline)

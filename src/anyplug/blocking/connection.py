@@ -27,6 +27,9 @@ __all__ = ["ASK_TIMEOUT", "Connection"]
 
 T = TypeVar("T")
 
+FOR_EVER = 1e6
+"""A timeout above this is none, seconds (11 days): the system counts milliseconds in 31 bits."""
+
 ASK_TIMEOUT = 30.0
 """How long `Connection.ask` waits for its answer, seconds, where nothing else is said."""
 
@@ -275,4 +278,4 @@ class Connection(Generic[T]):
 def _checked(timeout: float | None) -> float | None:
     if timeout is not None and not timeout >= 0:
         raise LocalError(f"timeout is {timeout!r}, expected seconds from 0 on, or None to wait without end")
-    return timeout
+    return None if timeout is None or timeout > FOR_EVER else timeout

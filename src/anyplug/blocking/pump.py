@@ -164,11 +164,12 @@ class Pump(Generic[T]):
         try:
             if not self.wait(waiter, deadline):
                 raise Timeout("a message", timeout or 0)
-        finally:
-            if not waiter.done:
-                line.receivers.remove(waiter)
-            elif line.inbound.incoming:
+        except BaseException:
+            if waiter.done:  # it was this thread's turn, which goes to another now
                 line.arrived()
+            else:
+                line.receivers.remove(waiter)
+            raise
 
     # Saying.
 
@@ -358,13 +359,20 @@ class Pump(Generic[T]):
                 self._dispose(abort=True)
 
     def abandon(self) -> bool:
-        """Nobody holds the connection any more: give the socket back. False where it was closed before."""
-        with self.lock:
-            if self.gone:
-                return False
-            self.gone = True
-            self._dispose(abort=False)
-            return True
+        """Nobody holds the connection any more: give the socket back. False where it was closed before.
+
+        The collector may call this in any thread at any place, so it must not wait for the lock. Only a beat can hold
+        it; then the socket is given back when it is collected itself.
+        """
+        if self.gone:
+            return False
+        self.gone = True
+        if self.lock.acquire(blocking=False):
+            try:
+                self._dispose(abort=False)
+            finally:
+                self.lock.release()
+        return True
 
     def _dispose(self, *, abort: bool) -> None:
         """Give the socket back, as soon as nobody waits on it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anyplug.cli.output import Output
     from anyplug.connection import Connection
 
-__all__ = ["GOODBYE", "Interrupted", "opened", "run"]
+__all__ = ["GOODBYE", "Interrupted", "linger", "opened", "run"]
 
 GOODBYE = 0.25
 """How long a conversation that has served its purpose waits for the peer's end, seconds."""
@@ -65,6 +65,20 @@ async def _end(peer: Connection[Any]) -> None:
     except TimeoutError:
         peer.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next turn
+
+
+async def linger(end: asyncio.Task[Any], busy: Callable[[], bool], seconds: float) -> None:
+    """Wait until the task is done: as long as this side is busy, and then for a while.
+
+    Args:
+        end: waits for the peer's end.
+        busy: whether there is still something that must go out.
+        seconds: how long the end is waited for after that.
+    """
+    more = True
+    while more and not end.done():
+        more = busy()
+        await asyncio.wait({end}, timeout=seconds)
 
 
 def run(

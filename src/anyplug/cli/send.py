@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyplug.cli.conversation import opened, run
+from anyplug.cli.conversation import linger, opened, run
 from anyplug.cli.faults import OK
 from anyplug.cli.options import Settings, address_argument, parse_option, speaking_options, timeout_option
 from anyplug.cli.output import Output
@@ -118,10 +118,6 @@ async def _await_end(peer: Connection[Any], hearing: asyncio.Task[None], setting
     """
     if settings.address.is_datagram:
         return
-    seconds = settings.timeout or LINGER
-    queued = -1
-    while not hearing.done() and queued != 0:
-        queued = peer.stats.bytes_queued
-        await asyncio.wait({hearing}, timeout=seconds)
+    await linger(hearing, lambda: peer.stats.bytes_queued > 0, settings.timeout or LINGER)
     if hearing.done():
         hearing.result()

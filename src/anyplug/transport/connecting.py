@@ -147,8 +147,7 @@ def connecting(
                 raise _failed(address, race.failures)
             if now >= deadline:
                 raise _late(address, race, timeout)
-            if (pause := race.wait(now)) == 0.0:
-                continue
+            pause = race.wait(now)
             ready = yield _wait(attempts, deadline - now if pause is None else min(deadline - now, pause), now)
             won = _finish(race, attempts, ready)
             if won is not None:

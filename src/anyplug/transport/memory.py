@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from anyplug.transport.face import Face
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,9 +21,6 @@ __all__ = ["Cut", "MemoryTransport", "memory_pair"]
 Cut: TypeAlias = Literal["reset", "eof", "silence"]
 """How a connection breaks: both ends get `ConnectionResetError`; both get an end of the stream; or neither hears of the
 other again."""
-
-HIGH_WATER: Final = 64 * 1024
-"""Bytes on their way at which the writing protocol is asked to pause; asyncio's own default."""
 
 
 def memory_pair(
@@ -44,47 +43,24 @@ def memory_pair(
     return ends
 
 
-class MemoryTransport(asyncio.Transport):
+class MemoryTransport(Face):
     """One end of a pair made by `memory_pair`. ``get_extra_info`` knows ``sockname`` and ``peername``."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, name: str, piece: int | None
     ) -> None:
         """Made by `memory_pair`."""
-        super().__init__()
-        self._loop = loop
-        self._protocol = protocol
-        self._name = name
+        super().__init__(loop, protocol, {"sockname": name})
         self._piece = piece
         self._peer = self
         self._way: deque[bytes] = deque()  # what this end has written and the other has not got
-        self._way_size = 0
-        self._delivering = False
-        self._high, self._low = HIGH_WATER, HIGH_WATER // 4
-        self._protocol_paused = self._read_paused = False
-        self._closing = self._lost = False
-        self._eof_sent = self._eof_delivered = False
+        self._delivering = self._read_paused = self._eof_sent = self._eof_delivered = False
         self._left: int | None = None
         self._cut: Cut = "reset"
 
-    def __repr__(self) -> str:
-        state = "closed" if self._lost else "closing" if self._closing else "open"
-        return f"<MemoryTransport {self._name} {state} queued={self._way_size}>"
-
     def _join(self, peer: MemoryTransport) -> None:
         self._peer = peer
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``sockname`` and ``peername``."""
-        return {"sockname": self._name, "peername": self._peer._name}.get(name, default)
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """The protocol of this end."""
-        return self._protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol have this end from now on."""
-        self._protocol = cast("asyncio.Protocol", protocol)
+        self._extra["peername"] = peer._extra["sockname"]
 
     # Reading.
 
@@ -110,11 +86,9 @@ class MemoryTransport(asyncio.Transport):
         if self._closing or not data:
             return
         self._way.append(bytes(data))
-        self._way_size += len(data)
+        self._queued += len(data)
         self._deliver_soon()
-        if self._way_size > self._high and not self._protocol_paused:
-            self._protocol_paused = True
-            self._protocol.pause_writing()
+        self._tell_pause()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send all of them, as one."""
@@ -130,31 +104,7 @@ class MemoryTransport(asyncio.Transport):
             self._eof_sent = True
             self._deliver_soon()
 
-    def get_write_buffer_size(self) -> int:
-        """Bytes on their way."""
-        return self._way_size
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The low and the high water mark, bytes."""
-        return self._low, self._high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set above how many bytes on their way the protocol is paused, and at how many it resumes; a quarter of `high`
-        by default.
-        """
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"the high water mark ({high}) must be at least the low one ({low}), and that at least 0")
-        self._high, self._low = high, low
-
     # Ending.
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or will be once everything written has arrived."""
-        return self._closing
 
     def close(self) -> None:
         """Close once everything written has arrived; nothing is read any more."""
@@ -201,7 +151,7 @@ class MemoryTransport(asyncio.Transport):
         if limit < len(data):
             self._way.appendleft(data[limit:])
             data = data[:limit]
-        self._way_size -= len(data)
+        self._queued -= len(data)
         if self._left is not None:
             self._left -= len(data)
         self._deliver_soon()
@@ -222,17 +172,12 @@ class MemoryTransport(asyncio.Transport):
             if not peer._protocol.eof_received():
                 peer.close()
 
-    def _tell_resume(self) -> None:
-        if self._protocol_paused and self._way_size <= self._low and not self._lost:
-            self._protocol_paused = False
-            self._protocol.resume_writing()
-
     def _break_unread(self) -> None:
         """The other end has closed and reads no more: as TCP does, what is on its way there is answered with a
         reset.
         """
         self._way.clear()
-        self._way_size = 0
+        self._queued = 0
         if not self._closing:
             self._closing = True
             self._lose(ConnectionResetError("the other end has closed the connection"))
@@ -248,7 +193,7 @@ class MemoryTransport(asyncio.Transport):
             self._peer.cut_after(0, how=self._cut)
         if self._cut == "eof":
             self._way.clear()
-            self._way_size = 0
+            self._queued = 0
             self._tell_resume()
             self._deliver_eof()
         if self._closing:
@@ -258,7 +203,7 @@ class MemoryTransport(asyncio.Transport):
         for end, error in ((self, here), (self._peer, there)):
             end._closing = True
             end._way.clear()
-            end._way_size = 0
+            end._queued = 0
             end._lose(error)
 
     def _lose(self, error: Exception | None) -> None:

@@ -8,17 +8,18 @@ ones: see `anyplug.transport.datagrams`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import threading
 from collections import deque
 from errno import ENOBUFS
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from anyplug.errors import EncodeError, TooLarge
+from anyplug.transport.face import Face
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
 __all__ = ["BATCH", "PACKET_MAX", "PacketTransport", "scratch"]
@@ -29,9 +30,6 @@ BATCH: Final = 64
 PACKET_MAX: Final = 512 * 1024
 """The largest packet read, bytes. Linux lets a program send one of up to twice ``net.core.wmem_max``, 416 KiB unless
 that was raised."""
-
-HIGH_WATER: Final = 64 * 1024
-"""Bytes queued for writing at which the protocol is asked to pause; asyncio's own default."""
 
 _UDP_MAX: Final = 65507
 """The largest payload of a UDP datagram over IPv4, bytes: 65535 less the headers."""
@@ -55,7 +53,7 @@ def scratch() -> memoryview:
     return view
 
 
-class PacketTransport(asyncio.Transport):
+class PacketTransport(Face):
     """A transport over a connected, non-blocking packet socket, which it owns.
 
     The end of a SEQPACKET stream is an empty packet, as the system has it. So an empty packet cannot be sent there:
@@ -64,20 +62,11 @@ class PacketTransport(asyncio.Transport):
     """
 
     __slots__ = (
-        "_closing",
         "_eof_received",
         "_eof_sent",
-        "_extra_info",
         "_fd",
-        "_high",
-        "_loop",
-        "_lost",
-        "_low",
         "_out",
-        "_out_size",
         "_packet_max",
-        "_protocol",
-        "_protocol_paused",
         "_read_paused",
         "_reading",
         "_reset",
@@ -89,41 +78,19 @@ class PacketTransport(asyncio.Transport):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: asyncio.Protocol) -> None:
         """Take over the socket; ``connection_made`` is called by the loop, and then reading starts."""
-        super().__init__()
-        self._loop = loop
+        packet_max = _largest(sock)
+        super().__init__(loop, protocol, {"socket": sock, "sockname": sock.getsockname(), "packet_max": packet_max})
+        with contextlib.suppress(OSError):
+            self._extra["peername"] = sock.getpeername()
         self._sock = sock
         self._fd = sock.fileno()
-        self._protocol = protocol
         self._sequenced = sock.type == socket.SOCK_SEQPACKET
-        self._packet_max = _largest(sock)
+        self._packet_max = packet_max
         self._out: deque[bytes] = deque()
-        self._out_size = 0
-        self._high, self._low = HIGH_WATER, HIGH_WATER // 4
-        self._protocol_paused = self._read_paused = False
-        self._reading = self._writing = False
-        self._closing = self._lost = self._eof_sent = self._eof_received = False
+        self._read_paused = self._reading = self._writing = self._eof_sent = self._eof_received = False
         self._reset: OSError | None = None
         self._retry: asyncio.TimerHandle | None = None
-        self._extra_info = {"socket": sock, "sockname": sock.getsockname(), "packet_max": self._packet_max}
-        with contextlib.suppress(OSError):
-            self._extra_info["peername"] = sock.getpeername()
         loop.call_soon(self._start)
-
-    def __repr__(self) -> str:
-        state = "closed" if self._lost else "closing" if self._closing else "open"
-        return f"<PacketTransport {state} fd={self._fd} queued={self._out_size}>"
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Facts about the socket, by name."""
-        return self._extra_info.get(name, default)
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """The protocol that gets the packets."""
-        return self._protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol get them from now on."""
-        self._protocol = cast("asyncio.Protocol", protocol)
 
     # Reading.
 
@@ -209,7 +176,7 @@ class PacketTransport(asyncio.Transport):
             return
         if not self._lost:
             self._out.append(bytes(data))
-            self._out_size += len(data)
+            self._queued += len(data)
             self._tell_pause()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -229,27 +196,6 @@ class PacketTransport(asyncio.Transport):
             self._eof_sent = True
             if not self._out:
                 self._shut()
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes queued."""
-        return self._out_size
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The low and the high water mark, bytes."""
-        return self._low, self._high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set above how many queued bytes the protocol is paused, and at how many it resumes; a quarter of `high` by
-        default.
-        """
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"the high water mark ({high}) must be at least the low one ({low}), and that at least 0")
-        self._high, self._low = high, low
-        self._tell_pause()
 
     def _send(self, data: bytes | bytearray | memoryview) -> bool:
         """Hand one packet to the kernel; False where it has to wait, or the connection was lost over it."""
@@ -275,7 +221,7 @@ class PacketTransport(asyncio.Transport):
         while self._out:
             if not self._send(self._out[0]):
                 return
-            self._out_size -= len(self._out.popleft())
+            self._queued -= len(self._out.popleft())
             self._tell_resume()
         self._watch_writing(False)
         if self._eof_sent and not self._lost:
@@ -294,21 +240,7 @@ class PacketTransport(asyncio.Transport):
         with contextlib.suppress(OSError):  # the peer is gone: reading finds out
             self._sock.shutdown(socket.SHUT_WR)
 
-    def _tell_pause(self) -> None:
-        if self._out_size > self._high and not self._protocol_paused:
-            self._protocol_paused = True
-            self._protocol.pause_writing()
-
-    def _tell_resume(self) -> None:
-        if self._protocol_paused and self._out_size <= self._low:
-            self._protocol_paused = False
-            self._protocol.resume_writing()
-
     # Ending.
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or will be once everything queued is sent."""
-        return self._closing
 
     def close(self) -> None:
         """Close once everything queued is sent; nothing is read any more."""
@@ -335,7 +267,7 @@ class PacketTransport(asyncio.Transport):
         if self._retry is not None:
             self._retry.cancel()
         self._out.clear()
-        self._out_size = 0
+        self._queued = 0
         self._loop.call_soon(self._end, error)
 
     def _end(self, error: Exception | None) -> None:
