@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, LocalError, Timeout
-from anyplug.messages import Requests, Welcome
+from anyplug.messages import Data, Requests, Welcome
 from anyplug.wire.inbound import Inbound
 
 if TYPE_CHECKING:
@@ -135,18 +135,30 @@ class Intake(Generic[T]):
         self.link = link
         return self
 
+    def messages(self, bodies: list[bytes]) -> None:
+        """Messages came."""
+        inbound = self._inbound
+        if inbound.asks:
+            self._sort(Data(bodies))
+        else:
+            inbound.incoming.push(bodies)
+        if inbound.incoming.size > self.link.limits.queue:
+            self.link.pause_reading()
+        self._wake()
+
     def handle(self, event: Event) -> None:
-        """One event of the session."""
+        """Anything else that happened."""
         if isinstance(event, Welcome):
             self._open(event)
         elif isinstance(event, Requests):
             self._refuse(event)
         else:
-            for future, outcome in self._inbound.take((event,)):
-                settle(future, outcome)
-            if self.incoming.size > self.link.limits.queue:
-                self.link.pause_reading()
+            self._sort(event)
             self._wake()
+
+    def _sort(self, event: Event) -> None:
+        for future, outcome in self._inbound.take((event,)):
+            settle(future, outcome)
 
     def writable(self) -> None:
         """The peer takes bytes again; the link wakes who waits for room."""
@@ -200,4 +212,3 @@ def expire(futures: list[asyncio.Future[T]], what: str, seconds: float) -> None:
     for future in futures:
         if not future.done():
             future.set_exception(Timeout(what, seconds))
-

@@ -85,9 +85,15 @@ def test_a_packet_larger_than_the_system_sends_is_refused_and_the_others_go() ->
         with pytest.raises(EncodeError):
             connection.ask_many([b"question", bytes(5_000_000)])
         assert [sock.recv(100) for _ in range(3)] == [b"before", b"after", b"question"]
+        with pytest.raises(EncodeError):
+            connection.ask_many([bytes(5_000_000), b"never said"])
         sock.send(b"late answer")
         sock.send(b"news")
         assert connection.receive() == b"news"
+        asking = Running(lambda: connection.ask(b"next"))
+        assert sock.recv(100) == b"next"
+        sock.send(b"answer")
+        assert asking.result() == b"answer"
         sock.close()
 
 

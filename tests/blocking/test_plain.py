@@ -168,8 +168,10 @@ def test_a_line_break_in_a_line_cannot_travel() -> None:
             connection.send("two\nlines")
         with pytest.raises(EncodeError):
             connection.ask("two\nlines")
-        connection.send("one")
+        asking = Running(lambda: connection.ask("one"))
         assert sock.recv(100) == b"one\n"
+        sock.sendall(b"two\n")
+        assert asking.result() == "two"
         sock.close()
 
 

@@ -9,14 +9,18 @@ import select
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import redirect_stderr, redirect_stdout
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from anyplug.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PATIENCE", "Done", "Terminal", "anyplug", "environment", "start"]
+__all__ = ["PATIENCE", "Done", "Terminal", "anyplug", "call", "environment", "start"]
 
 PATIENCE = 20.0
 """Seconds until a test that waits for the command gives up."""
@@ -49,6 +53,31 @@ def anyplug(*words: str, given: bytes = b"", env: Mapping[str, str] | None = Non
     with start(*words, env=environment(env)) as process:
         out, err = process.communicate(given, timeout=PATIENCE)
     return Done(process.returncode, out, err)
+
+
+def call(*words: str, given: bytes = b"") -> Done:
+    """Run a command to its end in this process, which is much quicker. Its streams are files."""
+    with TemporaryFile() as stdin, TemporaryFile() as out, TemporaryFile() as err:
+        stdin.write(given)
+        stdin.seek(0)
+        kept = os.dup(0)
+        os.dup2(stdin.fileno(), 0)
+        try:
+            with _text(out) as talk, _text(err) as errors, redirect_stdout(talk), redirect_stderr(errors):
+                status = main(words)
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)
+        return Done(status, _all_of(out), _all_of(err))
+
+
+def _text(file: IO[bytes]) -> IO[str]:
+    return open(file.fileno(), "w", closefd=False, encoding="utf-8")
+
+
+def _all_of(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 class Terminal:

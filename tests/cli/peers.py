@@ -141,8 +141,11 @@ def serving(*addresses: str, token: str = "") -> Iterator[list[str]]:
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
+    logger = logging.Logger("quiet")  # noqa: LOG001 - a logger of its own, that nobody else writes to
+    logger.addHandler(logging.NullHandler())
+
     async def serve() -> None:
-        server = Server(log=Log(logging.Logger("quiet")), token=token)  # noqa: LOG001 - nobody else writes to it
+        server = Server(log=Log(logger), token=token)
         _add_services(server)
         await server.start(*addresses)
         started.extend(server.addresses)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import PATIENCE, Terminal, anyplug, start
+from tests.cli.commands import PATIENCE, Terminal, anyplug, call, start
 from tests.cli.peers import answering_once, plain_server, reset, serving, silent, stamping
 
 
@@ -31,11 +31,11 @@ def test_lines_of_standard_input_are_questions_and_answers_come_in_order(place: 
 
 
 def test_the_last_line_needs_no_line_feed_and_an_empty_line_is_a_question(place: str) -> None:
-    assert anyplug("ask", f"{place}/echo", given=b"one\r\n\nthree") == (0, b"one\n\nthree\n", b"")
+    assert call("ask", f"{place}/echo", given=b"one\r\n\nthree") == (0, b"one\n\nthree\n", b"")
 
 
 def test_no_lines_are_no_questions(place: str) -> None:
-    assert anyplug("ask", f"{place}/echo") == (0, b"", b"")
+    assert call("ask", f"{place}/echo") == (0, b"", b"")
 
 
 def test_an_answer_comes_before_the_next_question_is_there(place: str) -> None:
@@ -60,20 +60,20 @@ def test_an_answer_comes_before_the_next_question_is_there(place: str) -> None:
     ],
 )
 def test_with_parse_the_text_is_json(place: str, service: str, text: str, out: bytes) -> None:
-    assert anyplug("ask", f"{place}/{service}", text, "--parse") == (0, out, b"")
+    assert call("ask", f"{place}/{service}", text, "--parse") == (0, out, b"")
 
 
 def test_an_answer_of_bytes_is_printed_raw(place: str) -> None:
-    assert anyplug("ask", f"{place}/blob", "x") == (0, b"\xff\x00x", b"")
+    assert call("ask", f"{place}/blob", "x") == (0, b"\xff\x00x", b"")
 
 
 def test_texts_that_are_not_utf8_need_the_codec_bytes(place: str) -> None:
     text = os.fsdecode(b"\xff")
-    done = anyplug("ask", f"{place}/echo", text)
+    done = call("ask", f"{place}/echo", text)
     assert (done.status, done.out) == (2, b"")
     assert b"byte 0xff at offset 0" in done.err
     assert b"--codec bytes" in done.err
-    assert anyplug("ask", f"{place}/echo", text, "--codec", "bytes") == (0, b"\xff", b"")
+    assert call("ask", f"{place}/echo", text, "--codec", "bytes") == (0, b"\xff", b"")
 
 
 def test_a_refused_question_is_named_and_the_others_are_answered(place: str) -> None:
@@ -84,19 +84,19 @@ def test_a_refused_question_is_named_and_the_others_are_answered(place: str) -> 
 
 
 def test_a_line_that_is_no_json_ends_the_input_and_what_was_asked_is_answered(place: str) -> None:
-    done = anyplug("ask", f"{place}/square", "--parse", given=b"2\nx\n3\n")
+    done = call("ask", f"{place}/square", "--parse", given=b"2\nx\n3\n")
     assert (done.status, done.out) == (2, b"4\n")
     assert b"--parse wants JSON, and 'x' is none" in done.err
 
 
 def test_a_long_text_that_is_no_json_is_shown_in_part(place: str) -> None:
-    done = anyplug("ask", f"{place}/square", "x" * 1000, "--parse")
+    done = call("ask", f"{place}/square", "x" * 1000, "--parse")
     assert done.status == 2
     assert f"and '{'x' * 39}…' is none".encode() in done.err
 
 
 def test_a_failed_handler_says_no_more_than_that_it_failed(place: str) -> None:
-    done = anyplug("ask", f"{place}/fail", "secret")
+    done = call("ask", f"{place}/fail", "secret")
     assert (done.status, done.out) == (1, b"")
     assert done.err == (
         b"error: refused (failed): the service failed on this message\nhint: the server's log has the details\n"
@@ -104,7 +104,7 @@ def test_a_failed_handler_says_no_more_than_that_it_failed(place: str) -> None:
 
 
 def test_an_unknown_service_is_refused(place: str) -> None:
-    done = anyplug("ask", f"{place}/ecko", "x")
+    done = call("ask", f"{place}/ecko", "x")
     assert (done.status, done.out) == (1, b"")
     assert done.err.startswith(b"error: refused (unknown_service): ")
     assert b"echo" in done.err
@@ -116,7 +116,7 @@ def test_answers_as_events(place: str) -> None:
 
 
 def test_answers_to_lines_as_events_are_numbered(place: str) -> None:
-    done = anyplug("ask", f"{place}/square", "--parse", "--json", given=b'1\n"a"\n3\n')
+    done = call("ask", f"{place}/square", "--parse", "--json", given=b'1\n"a"\n3\n')
     assert (done.status, done.err) == (1, b"")
     first, error, last = events(done.out)
     assert first == {"type": "answer", "question": 1, "value": 1}
@@ -125,7 +125,7 @@ def test_answers_to_lines_as_events_are_numbered(place: str) -> None:
 
 
 def test_an_answer_of_bytes_as_an_event_is_base64(place: str) -> None:
-    done = anyplug("ask", f"{place}/blob", "x", "--json")
+    done = call("ask", f"{place}/blob", "x", "--json")
     assert done == (0, b'{"type":"answer","base64":"/wB4"}\n', b"")
 
 
@@ -167,7 +167,7 @@ def test_a_raw_question_goes_byte_for_byte() -> None:
     heard: list[bytes] = []
     with plain_server(lambda sock: heard.append(sock.recv(1024))) as address:
         text = os.fsdecode("有内鬼, 终止交易! Over".encode() + b"\xff")
-        done = anyplug("ask", address, text, "--framing", "raw")
+        done = call("ask", address, text, "--framing", "raw")
     assert heard == [os.fsencode(text)]
     assert (done.status, done.out) == (1, b"")
     assert b"error: the connection is closed" in done.err
@@ -175,11 +175,11 @@ def test_a_raw_question_goes_byte_for_byte() -> None:
 
 def test_stamped_answers_come_one_a_line() -> None:
     with plain_server(stamping) as address:
-        one = anyplug("ask", address, "hello", "--framing", "raw")
+        one = call("ask", address, "hello", "--framing", "raw")
         assert (one.status, one.err) == (0, b"")
         assert one.out.startswith(b"[")
         assert one.out.endswith(b"] hello\n")
-        many = anyplug("ask", address, "hello")
+        many = call("ask", address, "hello")
         assert many.out.endswith(b"] hello\n")
 
 
@@ -201,13 +201,13 @@ def test_objects_travel_behind_a_header_as_pickles() -> None:
         sock.sendall(data)
 
     with plain_server(doubling) as address:
-        done = anyplug("ask", address, '{"a": [1, 2]}', "--parse", "--framing", "header", "--codec", "pickled")
+        done = call("ask", address, '{"a": [1, 2]}', "--parse", "--framing", "header", "--codec", "pickled")
     assert done == (0, b'{"a":[1,2]}\n', b"")
 
 
 def test_options_of_the_address_count() -> None:
     with plain_server(stamping) as address:
-        assert anyplug("ask", f"{address}?framing=raw&codec=text", "x").out.endswith(b"] x\n")
+        assert call("ask", f"{address}?framing=raw&codec=text", "x").out.endswith(b"] x\n")
 
 
 def test_an_answer_that_is_not_what_the_codec_says_is_an_error() -> None:
@@ -216,11 +216,11 @@ def test_an_answer_that_is_not_what_the_codec_says_is_an_error() -> None:
         sock.sendall(b"\xff\n")
 
     with plain_server(answering) as address:
-        done = anyplug("ask", address, "x", "--codec", "text")
+        done = call("ask", address, "x", "--codec", "text")
         assert (done.status, done.out) == (1, b"")
         assert b"error: not a valid text message: byte 0xff" in done.err
         assert b"hint: if it is no text, try --codec bytes" in done.err
-        assert anyplug("ask", address, "x") == (0, b"\xff\n", b"")
+        assert call("ask", address, "x") == (0, b"\xff\n", b"")
 
 
 # Time, ends and errors.
@@ -238,7 +238,7 @@ def test_no_answer_in_time_ends_with_124() -> None:
 
 def test_no_answer_in_time_as_an_event() -> None:
     with plain_server(silent) as address:
-        done = anyplug("ask", address, "--framing", "raw", "--timeout", "0.5", "--json", given=b"x")
+        done = call("ask", address, "--framing", "raw", "--timeout", "0.5", "--json", given=b"x")
     assert (done.status, done.err) == (124, b"")
     assert events(done.out) == [
         {
@@ -252,7 +252,7 @@ def test_no_answer_in_time_as_an_event() -> None:
 
 def test_a_silent_server_of_the_wrong_kind_ends_with_124() -> None:
     with plain_server(silent) as address:
-        done = anyplug("ask", address.replace("tcp://", "plug://") + "/echo", "x", "--timeout", "0.5")
+        done = call("ask", address.replace("tcp://", "plug://") + "/echo", "x", "--timeout", "0.5")
     assert (done.status, done.out) == (124, b"")
     assert b"(step: handshake)" in done.err
     assert b"hint: " in done.err
@@ -275,7 +275,7 @@ def test_a_reset_is_an_error() -> None:
         reset(sock)
 
     with plain_server(cutting) as address:
-        done = anyplug("ask", address, "x", "--json")
+        done = call("ask", address, "x", "--json")
     assert (done.status, done.err) == (1, b"")
     assert [event["code"] for event in events(done.out)] == ["broken"]
 
@@ -367,7 +367,7 @@ def test_text_of_a_peer_in_an_error_is_shown_and_not_obeyed() -> None:
         sock.sendall(b"\x1b]0;title\x07\x1b[2J")
 
     with plain_server(evil) as address:
-        done = anyplug("ask", address.replace("tcp://", "plug://") + "/echo", "x")
+        done = call("ask", address.replace("tcp://", "plug://") + "/echo", "x")
     assert done.status == 1
     assert b"\x1b" not in done.err
     assert b"(step: handshake)" in done.err

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.commands import anyplug
+from tests.cli.commands import anyplug, call
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_the_script_of_a_shell_is_printed(shell: str, mark: bytes) -> None:
 
 
 def test_another_shell_is_a_mistake() -> None:
-    done = anyplug("completion", "csh")
+    done = call("completion", "csh")
     assert (done.status, done.out) == (2, b"")
     assert b"'bash', 'zsh', 'fish'" in done.err
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.commands import PATIENCE, Terminal, anyplug, start
+from tests.cli.commands import PATIENCE, Terminal, anyplug, call, start
 from tests.cli.peers import giving_object, greeting, plain_server, reset, silent
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def saying(data: bytes) -> Handler:
 )
 def test_what_comes_is_printed(words: list[str], data: bytes, out: bytes) -> None:
     with plain_server(saying(data)) as address:
-        done = anyplug("receive", address, *words)
+        done = call("receive", address, *words)
     end = b'{"type":"end","code":"ok","text":""}\n' if "--json" in words else b""
     assert done == (0, out + end, b"")
 
@@ -69,7 +69,7 @@ def test_a_python_object_behind_a_header_is_shown() -> None:
 def test_a_python_object_as_an_event_keeps_what_json_has_no_form_for() -> None:
     with plain_server(giving_object) as address:
         words = ["--framing", "header", "--codec", "pickled", "--count", "1", "--json"]
-        done = anyplug("receive", address, *words)
+        done = call("receive", address, *words)
     assert done == (0, b'{"type":"message","literal":"{1: \'Client\', 2: \'Server\'}"}\n', b"")
 
 
@@ -81,7 +81,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_the_next_is_shown() ->
     bodies = pickle.dumps(Evil()), pickle.dumps([1, 2])
     data = b"".join(f"{len(body):<10}".encode() + body for body in bodies)
     with plain_server(saying(data)) as address:
-        done = anyplug("receive", address, "--framing", "header", "--codec", "pickled")
+        done = call("receive", address, "--framing", "header", "--codec", "pickled")
     assert (done.status, done.out) == (1, b"[1,2]\n")
     assert done.err.startswith(b"error: not a valid pickled message: ")
 
@@ -92,7 +92,7 @@ def test_messages_of_a_service_are_printed(place: str) -> None:
 
 
 def test_messages_of_a_service_as_events(place: str) -> None:
-    done = anyplug("receive", f"{place}/news", "--json")
+    done = call("receive", f"{place}/news", "--json")
     assert (done.status, done.err) == (0, b"")
     assert done.out.decode().splitlines() == [
         '{"type":"message","value":"plain"}',
@@ -111,24 +111,24 @@ def test_it_ends_after_so_many_messages(count: int) -> None:
             pass
 
     with plain_server(endless) as address:
-        done = anyplug("receive", address, "--count", str(count))
+        done = call("receive", address, "--count", str(count))
     assert done == (0, b"".join([b"one\n", b"two\n", b"three\n"][:count]), b"")
 
 
 def test_fewer_messages_than_asked_for_are_noted(place: str) -> None:
     with plain_server(saying(b"one\n")) as address:
-        assert anyplug("receive", address, "--count", "3") == (
+        assert call("receive", address, "--count", "3") == (
             0,
             b"one\n",
             b"-- the other end closed after 1 of 3 messages\n",
         )
-    events = anyplug("receive", f"{place}/greet", "--count", "2", "--json")
+    events = call("receive", f"{place}/greet", "--count", "2", "--json")
     assert (events.status, events.out.count(b"\n"), events.err) == (0, 2, b"")
 
 
 def test_a_whole_stream_counts_as_one_message() -> None:
     with plain_server(saying(b"one\ntwo\n" * 100_000)) as address:
-        done = anyplug("receive", address, "--until", "eof", "--count", "1")
+        done = call("receive", address, "--until", "eof", "--count", "1")
     assert done == (0, b"one\ntwo\n" * 100_000, b"")
 
 
@@ -141,14 +141,14 @@ def test_a_stream_longer_than_any_message_goes_through() -> None:
 
 def test_a_message_that_is_not_what_the_codec_says_is_an_error_and_the_next_is_printed() -> None:
     with plain_server(saying(b"1\nx\n3\n")) as address:
-        done = anyplug("receive", address, "--codec", "json")
+        done = call("receive", address, "--codec", "json")
     assert (done.status, done.out) == (1, b"1\n3\n")
     assert done.err.startswith(b"error: not a valid json message: ")
 
 
 def test_a_bad_header_is_an_error_after_what_came_before_it() -> None:
     with plain_server(saying(b"3         one\x1b[2J        ")) as address:
-        done = anyplug("receive", address, "--framing", "header")
+        done = call("receive", address, "--framing", "header")
     assert (done.status, done.out) == (1, b"one\n")
     assert done.err.startswith(b"error: bad length header: ")
     assert b"\x1b" not in done.err
@@ -156,7 +156,7 @@ def test_a_bad_header_is_an_error_after_what_came_before_it() -> None:
 
 def test_an_end_inside_a_message_is_an_error() -> None:
     with plain_server(saying(b"10        one")) as address:
-        done = anyplug("receive", address, "--framing", "header", "--json")
+        done = call("receive", address, "--framing", "header", "--json")
     assert (done.status, done.err) == (1, b"")
     assert done.out.startswith(b'{"type":"error","code":"broken","message":"the connection broke: the stream ended ')
 
@@ -174,13 +174,13 @@ def test_silence_ends_with_124_where_a_time_is_given() -> None:
         silent(sock)
 
     with plain_server(pausing) as address:
-        done = anyplug("receive", address, "--timeout", "0.5")
+        done = call("receive", address, "--timeout", "0.5")
     assert (done.status, done.out) == (124, b"one\n")
     assert done.err.startswith(b"error: a message: no answer within 0.5 s\n")
 
 
 def test_a_conversation_that_the_server_ends_early_says_why(place: str) -> None:
-    done = anyplug("receive", f"{place}/ecko", "--json")
+    done = call("receive", f"{place}/ecko", "--json")
     assert (done.status, done.err) == (1, b"")
     assert done.out.startswith(b'{"type":"error","code":"refused/unknown_service",')
 

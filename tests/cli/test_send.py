@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.commands import PATIENCE, Terminal, anyplug, start
+from tests.cli.commands import PATIENCE, Terminal, anyplug, call, start
 from tests.cli.peers import keeping, plain_server, reset, silent, stamping
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def test_what_goes_out(words: list[str], given: bytes, sent: bytes) -> None:
     heard = keeping()
     with plain_server(heard) as address:
-        assert anyplug("send", address, *words, given=given) == (0, b"", b"")
+        assert call("send", address, *words, given=given) == (0, b"", b"")
         assert heard.all() == sent
 
 
@@ -96,13 +96,13 @@ def test_what_was_sent_is_told_as_an_event() -> None:
 
 def test_a_peer_that_answers_everything_does_not_stop_the_stream() -> None:
     with plain_server(stamping) as address:
-        done = anyplug("send", address, "--framing", "raw", given=bytes(8 * 1024 * 1024))
+        done = call("send", address, "--framing", "raw", given=bytes(8 * 1024 * 1024))
     assert done == (0, b"", b"")
 
 
 def test_a_peer_that_stays_open_is_left_after_a_while() -> None:
     with plain_server(silent) as address:
-        assert anyplug("send", address, "x", "--timeout", "0.5") == (0, b"", b"")
+        assert call("send", address, "x", "--timeout", "0.5") == (0, b"", b"")
 
 
 def test_a_reset_is_an_error() -> None:
@@ -121,14 +121,14 @@ def test_a_message_to_a_service_is_taken(place: str) -> None:
 
 
 def test_lines_are_messages_where_that_is_wanted(place: str) -> None:
-    done = anyplug("send", f"{place}/square", "--lines", "--parse", "--json", given=b"1\n2\n3\n")
+    done = call("send", f"{place}/square", "--lines", "--parse", "--json", given=b"1\n2\n3\n")
     assert (done.status, done.err) == (0, b"")
     event = json.loads(done.out)
     assert (event["type"], event["messages"]) == ("sent", 3)
 
 
 def test_a_message_that_the_service_cannot_take_is_an_error(place: str) -> None:
-    done = anyplug("send", f"{place}/square", "five")
+    done = call("send", f"{place}/square", "five")
     assert (done.status, done.out) == (1, b"")
     assert b"error: refused (bad_message): " in done.err
     assert b"--parse" in done.err
@@ -140,14 +140,14 @@ def test_an_answer_that_is_no_text_is_dropped_like_any_other() -> None:
             sock.sendall(b"\xff\n")
 
     with plain_server(answering) as address:
-        assert anyplug("send", address, "x", "--codec", "text") == (0, b"", b"")
+        assert call("send", address, "x", "--codec", "text") == (0, b"", b"")
 
 
 def test_a_datagram_is_sent_and_no_end_awaited() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.settimeout(PATIENCE)
-        assert anyplug("send", f"udp://127.0.0.1:{sock.getsockname()[1]}", "hello") == (0, b"", b"")
+        assert call("send", f"udp://127.0.0.1:{sock.getsockname()[1]}", "hello") == (0, b"", b"")
         assert sock.recv(1024) == b"hello"
 
 

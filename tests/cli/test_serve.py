@@ -390,11 +390,11 @@ def test_people_are_told_of_a_reload(waiting: str) -> None:
 def test_a_mistake_in_the_new_file_leaves_everything_as_it_was(waiting: str) -> None:
     with Serving(waiting) as serving:
         with open(waiting, "a", encoding="utf-8") as file:  # noqa: PTH123 - as above
-            file.write("[limits]\nmesage = 1\n")
+            file.write("[limits]\nmassage = 1\n")
         serving.signal(signal.SIGHUP)
         event = serving.event()
         assert event["type"] == "reload_failed"
-        assert event["message"].endswith("limits.mesage: there is no such key; did you mean `message`?")
+        assert event["message"].endswith("limits.massage: there is no such key; did you mean `message`?")
         guest_of(serving).close()
         serving.signal(signal.SIGTERM)
         status, err = serving.end()

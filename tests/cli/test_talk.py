@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import PATIENCE, Terminal, anyplug, start
+from tests.cli.commands import PATIENCE, Terminal, anyplug, call, start
 from tests.cli.peers import keeping, plain_server, reset, silent, stamping
 
 PROMPT = "> "
@@ -29,15 +29,15 @@ def test_a_plain_socket_is_talked_to() -> None:
 
 
 def test_an_empty_line_ends_the_input(place: str) -> None:
-    assert anyplug("talk", f"{place}/echo", given=b"one\n\ntwo\n") == (0, b"one\n", b"")
+    assert call("talk", f"{place}/echo", given=b"one\n\ntwo\n") == (0, b"one\n", b"")
 
 
 def test_objects_are_said_with_parse(place: str) -> None:
-    assert anyplug("talk", f"{place}/countdown", "--parse", given=b"3\n1\n") == (0, b"2\n1\n0\n0\n", b"")
+    assert call("talk", f"{place}/countdown", "--parse", given=b"3\n1\n") == (0, b"2\n1\n0\n0\n", b"")
 
 
 def test_everything_is_an_event_with_json(place: str) -> None:
-    done = anyplug("talk", f"{place}/countdown", "--parse", "--json", given=b"2\n")
+    done = call("talk", f"{place}/countdown", "--parse", "--json", given=b"2\n")
     assert (done.status, done.err) == (0, b"")
     assert done.out.decode().splitlines() == [
         '{"type":"message","value":1}',
@@ -72,13 +72,13 @@ def test_an_abrupt_end_is_an_error() -> None:
 
 
 def test_a_message_that_the_service_cannot_take_is_named_and_the_next_is_said(place: str) -> None:
-    done = anyplug("talk", f"{place}/square", "--parse", given=b'2\n"x"\n3\n')
+    done = call("talk", f"{place}/square", "--parse", given=b'2\n"x"\n3\n')
     assert (done.status, done.out) == (1, b"4\n9\n")
     assert done.err.startswith(b"error: refused (bad_message): ")
 
 
 def test_a_line_that_cannot_be_said_is_named_and_the_next_is_said(place: str) -> None:
-    done = anyplug("talk", f"{place}/square", "--parse", given=b"2\nx\n3\n")
+    done = call("talk", f"{place}/square", "--parse", given=b"2\nx\n3\n")
     assert (done.status, done.out) == (1, b"4\n9\n")
     assert done.err.startswith(b"error: --parse wants JSON, and 'x' is none")
 
@@ -101,7 +101,7 @@ def test_a_peer_that_goes_on_talking_is_heard_to_its_end() -> None:
         said.set()
 
     with plain_server(slow) as address:
-        done = anyplug("talk", address, given=b"x\n")
+        done = call("talk", address, given=b"x\n")
     assert said.is_set()
     assert done == (0, b"0\n1\n2\n3\n4\n", b"")
 

@@ -30,6 +30,9 @@ class Recorder:
     def attach(self, link: Link) -> Recorder:
         return self
 
+    def messages(self, bodies: list[bytes]) -> None:
+        self.events.append(Data(bodies))
+
     def handle(self, event: Event) -> None:
         self.events.append(event)
 

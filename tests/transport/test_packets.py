@@ -225,6 +225,37 @@ async def test_the_end_is_sent_behind_what_waits(pair: Pair) -> None:
 
 
 @both_loops
+async def test_a_packet_does_not_overtake_those_that_wait(pair: Pair) -> None:
+    sock, peer = pair
+    recorder = Recorder()
+    transport = await over(sock, recorder)
+    sent = 0
+    while "pause" not in recorder.calls:
+        transport.write(b"%d" % sent * 1000)
+        sent += 1
+    assert peer.recv(10000) == b"0" * 1000  # there is room now, and packets that have waited longer
+    transport.write(b"last")
+    loop = asyncio.get_running_loop()
+    received = [await loop.sock_recv(peer, 10000) for _ in range(sent)]
+    assert received == [*(b"%d" % number * 1000 for number in range(1, sent)), b"last"]
+    assert not loop.remove_writer(sock)  # nothing waits: nobody waits for room
+    transport.abort()
+    await recorder.lost()
+
+
+@both_loops
+async def test_what_is_written_after_close_is_not_sent(pair: Pair) -> None:
+    recorder = Recorder()
+    transport = await over(pair[0], recorder)
+    transport.write(b"before")
+    transport.close()
+    transport.write(b"after")
+    await recorder.lost()
+    assert pair[1].recv(10) == b"before"
+    assert pair[1].recv(10) == b""
+
+
+@both_loops
 async def test_connected_udp_that_nobody_hears_is_lost() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))

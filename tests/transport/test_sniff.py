@@ -180,6 +180,29 @@ async def test_a_reset_is_judged_by_what_there_was(start: bytes, kind: First, tm
             assert await judging is kind
 
 
+class Failing(CountingSocket):
+    """Loses its connection after the first look, with what it had."""
+
+    def recv(self, *args: int) -> bytes:
+        found = super().recv(*args)
+        if self.looks > 1:
+            raise ConnectionResetError
+        return found
+
+
+@both_loops
+async def test_a_reset_that_takes_the_bytes_away_is_judged_by_what_was_seen(tmp_path: Path) -> None:
+    """Linux still gives what had arrived; other systems need not."""
+    with listening("tcp4", tmp_path) as bound:
+        client, accepted = await socket_pair(bound)
+        with client, Failing(fileno=accepted.detach()) as server:
+            client.send(b"GE")
+            judging = asyncio.ensure_future(sniff(server, timeout=5))
+            await looked(server, 1)
+            client.send(b"T")
+            assert await judging is First.TEXT
+
+
 @both_loops
 @pytest.mark.parametrize(("start", "most"), [(b"", 1), (b"GE", 10)])
 async def test_waiting_for_more_does_not_spin_and_ends_in_time(start: bytes, most: int, ends: Ends) -> None:

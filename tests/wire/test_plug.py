@@ -133,6 +133,16 @@ def test_a_frame_without_a_row_is_a_fault_that_the_peer_is_told(role: Role, stat
     assert text.startswith(f"a {kind.name} frame in the state '{state.value}' of a {role.value}, expected ")
 
 
+def test_a_fault_holds_no_trace_of_where_it_was_found() -> None:
+    for stream in (frame(WELCOME, b"\x80"), header(99, 0), b"\0\0"):
+        session = in_state(SERVER, State.OPEN)
+        session.receive_data(stream)
+        session.receive_eof()
+        (event,) = session.events()
+        assert isinstance(event, Fault)
+        assert event.error.__traceback__ is None
+
+
 def test_a_frame_out_of_place_names_what_was_expected() -> None:
     assert broken(SERVER, State.HELLO, frame(DATA))[3].endswith("of a server, expected HELLO")
     assert broken(SERVER, State.VERDICT, frame(DATA))[3].endswith("of a server, expected nothing yet")
@@ -423,7 +433,8 @@ def test_pongs_do_not_pile_up_for_a_peer_that_does_not_read() -> None:
 def test_a_client_answers_bye_at_once_and_a_server_may_still_finish() -> None:
     client, server = in_state(CLIENT, State.OPEN), in_state(SERVER, State.OPEN)
     for session in (client, server):
-        session.receive_data(frame(BYE, refusal(2, "restart")) * 2)
+        session.receive_data(frame(BYE, refusal(2, "restart")) * 2 + b"\0\0")
+        assert session.pending == 0
         assert [event[0] for event in facts(session.events())] == ["Ended"]
         assert session.state is State.ENDED
     assert client.data_to_send() == frame(BYE, refusal())

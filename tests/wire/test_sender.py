@@ -71,7 +71,9 @@ def test_a_server_answers_with_preface_and_welcome_that_states_its_limit() -> No
 @pytest.mark.parametrize("verb", ["send_refused", "send_eof"])
 def test_a_server_refuses_before_and_after_hello_and_hears_nothing_more(state: State, verb: str) -> None:
     session = in_state(SERVER, state)
+    session.receive_data(PREFACE[:3] if state is State.PREFACE else b"\0\0")
     getattr(session, verb)(Code.BUSY, "full")
+    assert session.pending == 0
     assert session.data_to_send() == PREFACE + frame(REFUSED, refusal(1, "full"))
     assert (session.state, session.sending, session.receiving) == (State.ENDED, False, False)
     session.receive_data(PREFACE + frame(HELLO, greeting()) + frame(77))

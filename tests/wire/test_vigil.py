@@ -144,6 +144,13 @@ def test_a_side_that_was_held_up_itself_blames_nobody(gap: float) -> None:
     assert pings(vigil, session, seconds(11 + gap, 29 + gap)) == [25 + gap]
 
 
+def test_ticks_as_far_apart_as_the_pings_are_still_a_watch() -> None:
+    vigil, session = watch()
+    assert pings(vigil, session, seconds(15, 30, 15)) == [15, 30]
+    with pytest.raises(Broken):
+        vigil.tick(START + 45)
+
+
 def test_after_the_end_of_the_peer_its_silence_is_agreed() -> None:
     vigil, session = watch(Limits(idle=20))
     session.receive_data(frame(BYE, refusal()) + b"\0\0")

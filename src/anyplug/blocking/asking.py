@@ -56,14 +56,13 @@ def ask_many(pump: Pump[T], bodies: Sequence[bytes], timeout: float | None) -> l
     """
     deadline = pump.deadline(timeout)
     most = max(1, min(IN_FLIGHT, pump.line.limits.requests // 2))
-    gather = 1 if pump.line.stream.packets else GATHER
     waiting: deque[tuple[int, Waiter]] = deque()
     answers: list[bytes] = []
     at = 0
     with pump.lock:
         try:
             while at < len(bodies) or waiting:
-                while at < len(bodies) and len(waiting) < most and pump.line.session.queued < gather:
+                while at < len(bodies) and len(waiting) < most and pump.line.session.queued < GATHER:
                     waiting.append(_open(pump, bodies[at]))
                     at += 1
                 if pump.line.session.queued and not pump.say(deadline):

@@ -195,8 +195,10 @@ def _shake_hands(stream: Stream, session: Session, where: str, deadline: _Deadli
 def _write(outlet: Outlet, data: bytes = b"") -> Broken | None:
     """Send this and what waits; the error where nothing can be sent any more."""
     try:
-        outlet.put(data)
-        outlet.flush()
+        if data:
+            outlet.put(data)
+        else:
+            outlet.flush()
     except Broken as error:
         return error
     return None

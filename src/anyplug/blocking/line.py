@@ -44,6 +44,7 @@ class Line(Generic[T]):
     """
 
     __slots__ = (
+        "_looked_written",
         "_pongs_to",
         "_vigil",
         "broken",
@@ -75,6 +76,7 @@ class Line(Generic[T]):
         """When heartbeats and deadlines were looked at."""
         self._vigil = Vigil(session, limits, now)
         self._pongs_to = 0
+        self._looked_written = 0
 
     def stats(self) -> Stats:
         """The counters so far."""
@@ -158,12 +160,15 @@ class Line(Generic[T]):
             self._lose(error)
 
     def look(self, now: float, *, reading: bool) -> None:
-        """See to heartbeats and deadlines."""
+        """See to heartbeats and deadlines.
+
+        While the peer takes what is sent it lives, even if the PING still stands behind a large message.
+        """
         self.looked_at = now
-        if self.broken is not None or self.inbound.end is not None:
-            return
+        taking = self.outlet.written != self._looked_written
+        self._looked_written = self.outlet.written
         try:
-            self._vigil.tick(now, reading=reading)
+            self._vigil.tick(now, reading=reading and not taking)
         except Timeout as error:
             code = Code.SLOW if self.session.pending else Code.IDLE
             self.session.send_eof(code, str(error))

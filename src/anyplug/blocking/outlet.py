@@ -44,8 +44,6 @@ class Outlet:
             Broken: the connection is gone.
             EncodeError: a packet is larger than the system sends; it does not wait.
         """
-        if not data:
-            return
         if self._queue:
             self._queue.append(memoryview(data))
             self.queued += len(data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from anyplug.cli.faults import FAILURE, INTERRUPTED, PIPE_CLOSED, Fault, explain, printable
+from anyplug.cli.faults import INTERRUPTED, PIPE_CLOSED, Fault, OutputError, explain
 from anyplug.cli.output import leave_stdout
 from anyplug.client import CONNECT_TIMEOUT, connect
 from anyplug.errors import AnyplugError
@@ -101,16 +101,12 @@ def run(
     except BrokenPipeError:
         leave_stdout()
         return PIPE_CLOSED
-    except OSError as error:
-        leave_stdout()
-        fault = Fault("output", printable(f"standard output cannot be written to: {error.strerror or error}"))
     except (KeyboardInterrupt, Interrupted):
         return INTERRUPTED
     try:
         output.error(fault)
-    except OSError:
+    except (BrokenPipeError, OutputError):
         leave_stdout()
-        return fault.status or FAILURE
     return fault.status
 
 

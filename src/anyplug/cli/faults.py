@@ -47,7 +47,18 @@ from anyplug.escape import escape
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FAILURE", "INTERRUPTED", "OK", "PIPE_CLOSED", "TIMED_OUT", "USAGE", "Fault", "explain", "printable"]
+__all__ = [
+    "FAILURE",
+    "INTERRUPTED",
+    "OK",
+    "PIPE_CLOSED",
+    "TIMED_OUT",
+    "USAGE",
+    "Fault",
+    "OutputError",
+    "explain",
+    "printable",
+]
 
 OK: Final = 0
 FAILURE: Final = 1
@@ -58,6 +69,21 @@ INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells have it."""
 PIPE_CLOSED: Final = 141
 """128 and the number of SIGPIPE."""
+
+
+class OutputError(LocalError):
+    """Standard output cannot be written to.
+
+    Attributes:
+        problem: what the system says.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"standard output cannot be written to: {self.problem}"
 
 
 class Fault(NamedTuple):
@@ -142,6 +168,7 @@ _TELLERS: Final[Mapping[type, Callable[..., Fault]]] = {
     BindError: _plainly("cannot_listen"),
     EncodeError: _plainly("cannot_encode"),
     LocalError: _plainly("usage", USAGE),
+    OutputError: _plainly("output"),
     ConnectError: _connect,
     Refused: _refused,
     ProtocolError: _by_code,

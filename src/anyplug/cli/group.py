@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
     Examples:
-    anyplug serve plug://127.0.0.1:7584
+    anyplug serve --listen 127.0.0.1:7584
     anyplug ask 127.0.0.1/echo hello""",
 )
 @click.option("--version", "-V", is_flag=True, help="Print the version and exit.")

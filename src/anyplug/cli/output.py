@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyplug.cli.colour import paint, wants_colour
+from anyplug.cli.faults import OutputError
 from anyplug.cli.hand import Hand
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Output:
 
         Raises:
             BrokenPipeError: whoever read it has gone.
-            OSError: it cannot be written.
+            OutputError: it cannot be written.
         """
         if not data:
             return
@@ -76,6 +77,10 @@ class Output:
                 view = view[os.write(self._fd, view) :]
             except BlockingIOError:  # somebody else set the open file to non-blocking
                 select.select([], [self._fd], [])
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(error.strerror or str(error)) from error
 
     def event(self, kind: str, **fields: Any) -> bytes:
         """One event as a line of JSON. It is printable throughout, so it is the same on a terminal and in a file."""

@@ -90,23 +90,24 @@ class LinesDecoder(Decoder):
         """
         if self.error is not None:
             raise self.error.with_traceback(None)
+        lines = data.split(b"\n")
+        tail = lines.pop()
+        if not tail and not self._held and len(data) <= self._limit:  # whole lines only: the commonest case
+            return [line.removesuffix(b"\r") for line in lines] if _CR in data else lines
+        return self._feed_pieces(lines, tail)
+
+    def _feed_pieces(self, lines: list[bytes], tail: bytes) -> list[bytes]:
+        """Join what is held to the first line, and hold the tail."""
         held = self._held
-        size = len(held) + len(data)
-        if _LF not in data:
-            lines: list[bytes] = []
-            held += data
+        if not lines:
+            held += tail
         else:
-            lines = data.split(b"\n")
-            tail = lines.pop()
             if held:
                 held += lines[0]
                 lines[0] = bytes(held)
-                self._held = bytearray(tail)
-            elif tail:
-                held += tail
-            if _CR in data or lines[0].endswith(b"\r"):
-                lines = [line.removesuffix(b"\r") for line in lines]
-        return lines if size <= self._limit else self._within_limit(lines)
+            self._held = bytearray(tail)
+            lines = [line.removesuffix(b"\r") for line in lines]
+        return self._within_limit(lines)
 
     def feed_eof(self) -> list[bytes]:
         """The stream has ended; return the last line if no LF ended it.

@@ -38,7 +38,7 @@ SIZES: Final = frozenset({"message", "queue", "rate", "send_buffer", "receive_bu
 """Fields that are sizes in bytes."""
 
 _PLACE: Final = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
-_EXPECTED: Final = re.compile(r"Expected `(.*)`, got `(.*)`(?: - at `\$(.*)`)?")
+_EXPECTED: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`(?: - at `\$([^`]*)`)?")
 _WORDS: Final = {
     "int": "a whole number",
     "float": "a number",

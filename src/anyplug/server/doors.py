@@ -153,6 +153,9 @@ class _Farewell:
             complain(link, codec, code, text)
         link.finish(code, text)
 
+    def messages(self, bodies: list[bytes]) -> None:
+        """Nothing of this peer is heard."""
+
     def handle(self, event: Event) -> None:
         """Nothing of this peer is heard."""
 

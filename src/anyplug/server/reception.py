@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from anyplug._version import __version__
 from anyplug.codec import default_codec
 from anyplug.errors import Code, LocalError
-from anyplug.messages import Data, Hello, Welcome
+from anyplug.messages import Hello, Welcome
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +72,9 @@ class Reception(_Desk):
 
     def __init__(self, context: Context, link: Link) -> None:
         super().__init__(context, link, context.limits.handshake)
+
+    def messages(self, bodies: list[bytes]) -> None:
+        """Never called: the session lets no message through before WELCOME."""
 
     def handle(self, event: Event) -> None:
         """One event of the session; everything but a HELLO ends it, and the session has said why."""
@@ -137,14 +140,12 @@ class Menu(_Desk):
             self._show()
 
     def handle(self, event: Event) -> None:
-        """One event of the session."""
-        if isinstance(event, Data):
-            self._choose(event.bodies)
-        else:
-            self._timer.cancel()
-            self._link.finish()
+        """The end, before a service was named."""
+        self._timer.cancel()
+        self._link.finish()
 
-    def _choose(self, lines: list[bytes]) -> None:
+    def messages(self, lines: list[bytes]) -> None:
+        """Lines came: the first that names a service begins it, with the rest of them."""
         for at, line in enumerate(lines):
             service, rest = self._parse(line)
             if service is not None:
@@ -179,7 +180,7 @@ class Menu(_Desk):
         link = self._link
         link.sink = self._context.open(service, link, codec=default_codec(service.type), rest=rest)
         if lines:
-            link.sink.handle(Data(lines))
+            link.sink.messages(lines)
 
     def _show(self) -> None:
         self._link.session.send_many([line.encode() for line in self._menu()])

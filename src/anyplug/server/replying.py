@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, DecodeError
-from anyplug.messages import Data, Ended, Fault, Requests
+from anyplug.messages import Ended, Fault, Requests
 from anyplug.services.base import Mode
 from anyplug.transport.link import GATHER
 
@@ -80,18 +80,18 @@ class DirectSink(_Answering):
         self._rest: list[Iterator[Item]] | None = None
         self._ended = False
 
+    def messages(self, bodies: list[bytes]) -> None:
+        """Messages came: answer them."""
+        if self._rest is None and len(bodies) == 1:
+            self._answer_one(bodies[0])
+        else:
+            self._take((0, body) for body in bodies)
+
     def handle(self, event: Event) -> None:
-        """One event of the session."""
-        kind = type(event)
-        if kind is Data:
-            bodies = cast("Data", event).bodies
-            if self._rest is None and len(bodies) == 1:
-                self._answer_one(bodies[0])
-            else:
-                self._take((0, body) for body in bodies)
-        elif kind is Requests:
-            self._take(iter(cast("Requests", event).items))
-        elif kind is Ended or kind is Fault:
+        """Requests came, or the end."""
+        if isinstance(event, Requests):
+            self._take(iter(event.items))
+        elif isinstance(event, (Ended, Fault)):
             self._ended = True
             if self._rest is None:
                 self._link.finish()
@@ -138,15 +138,20 @@ class DirectSink(_Answering):
         self._check_time(started)
 
     def _answer_one(self, body: bytes) -> None:
-        """The commonest case, a single message, without the loop around it."""
+        """The commonest case, a single message, without the loop and the calls around it."""
+        link, codec = self._link, self._codec
         started = perf_counter()
-        self._answer(0, body)
-        if self._link.session.queued >= GATHER:
-            self._link.flush()
-        if self._link.writing_paused:
+        try:
+            answer = self._service.handler(codec.decode(body))
+            if answer is not None:
+                link.session.send_data(codec.encode(answer))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
+            self._fail(0, error)
+        if perf_counter() - started > link.limits.slow_handler:
+            self._check_time(started)
+        if link.writing_paused:
             self._rest = []
-            self._link.pause_reading()
-        self._check_time(started)
+            link.pause_reading()
 
     def _answer(self, number: int, body: bytes) -> None:
         try:
@@ -176,22 +181,27 @@ class TaskSink(_Answering):
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
 
+    def messages(self, bodies: list[bytes]) -> None:
+        """Messages came: answer them one after the other."""
+        self._queue += bodies
+        if not self._running:
+            self._running = True
+            self._start(self._answer_queue())
+        self._pause_if_full()
+
     def handle(self, event: Event) -> None:
-        """One event of the session."""
-        kind = type(event)
-        if kind is Data:
-            self._queue += cast("Data", event).bodies
-            if not self._running:
-                self._running = True
-                self._start(self._answer_queue())
-        elif kind is Requests:
-            for number, body in cast("Requests", event).items:
+        """Requests came, or the end."""
+        if isinstance(event, Requests):
+            for number, body in event.items:
                 self._start(self._answer(number, body))
-        elif kind is Ended:
+        elif isinstance(event, Ended):
             self._ended = True
             self._finish_if_done()
-        elif kind is Fault:
+        elif isinstance(event, Fault):
             self.lost()
+        self._pause_if_full()
+
+    def _pause_if_full(self) -> None:
         if len(self._tasks) + len(self._queue) >= self._link.limits.requests:
             self._link.pause_reading()
 

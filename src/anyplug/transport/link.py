@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, Timeout
-from anyplug.messages import Ended, Fault
+from anyplug.messages import Data, Ended, Fault
 from anyplug.transport.names import name_of
 from anyplug.transport.pulse import Pulse
 from anyplug.wire import Vigil
@@ -41,8 +42,11 @@ LINGER = 2
 class Sink(Protocol):
     """Where the events of a link go."""
 
+    def messages(self, bodies: list[bytes]) -> None:
+        """Messages of the conversation, in order; at least one."""
+
     def handle(self, event: Event) -> None:
-        """One event of the session. After `Ended` no message comes; `Fault` is always the last."""
+        """Anything else that happened. After `Ended` no message comes; `Fault` is always the last."""
 
     def writable(self) -> None:
         """The peer takes bytes again, after it did not."""
@@ -141,8 +145,11 @@ class Link(asyncio.Protocol):
         if self._finishing:
             return
         session = self.session
-        session.receive_data(data)
-        self._dispatch()
+        bodies = session.receive_messages(data)
+        if bodies:
+            self.sink.messages(bodies)
+        if session.happened:
+            self._hand_over()
         if session.queued:
             self.flush()
 
@@ -150,7 +157,7 @@ class Link(asyncio.Protocol):
         """The peer has ended its half. Ours stays open; who holds the conversation ends it."""
         if not self._over:
             self.session.receive_eof()
-            self._dispatch()
+            self._hand_over()
         self._over = True
         if self._finishing:
             return False
@@ -258,7 +265,7 @@ class Link(asyncio.Protocol):
         if self._over:
             self.transport.close()
         elif self.transport.can_write_eof():
-            self.transport.write_eof()
+            self._end_half()
         else:
             self.transport.close()
 
@@ -269,7 +276,7 @@ class Link(asyncio.Protocol):
         self.session.send_eof(code, text)
         self.flush()
         if not self.session.has_requests and self.transport.can_write_eof():
-            self.transport.write_eof()
+            self._end_half()
 
     def abort(self) -> None:
         """Cut the stream at once."""
@@ -291,9 +298,17 @@ class Link(asyncio.Protocol):
 
     # Inside.
 
-    def _dispatch(self) -> None:
+    def _end_half(self) -> None:
+        with suppress(OSError):  # the peer has cut the stream already; the loop is about to tell
+            self.transport.write_eof()
+
+    def _hand_over(self) -> None:
+        """Give the sink what happened. The last event ends the link, unless this side still has something to say."""
         for event in self.session.events():
             kind = type(event)
+            if isinstance(event, Data):
+                self.sink.messages(event.bodies)
+                continue
             if kind is Ended or kind is Fault:
                 self._over = True
             self.sink.handle(event)

@@ -264,8 +264,6 @@ class PacketTransport(Face):
         self._lost = True
         self._watch_reading(False)
         self._watch_writing(False)
-        if self._retry is not None:
-            self._retry.cancel()
         self._out.clear()
         self._queued = 0
         self._loop.call_soon(self._end, error)

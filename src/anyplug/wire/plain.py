@@ -33,16 +33,23 @@ class PlainSession(Session):
 
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes of the stream. After a fault or the end they are dropped."""
+        before = len(self._events)
+        bodies = self.receive_messages(data)
+        if bodies:
+            self._events.insert(before, Data(bodies))
+
+    def receive_messages(self, data: bytes) -> list[bytes]:
+        """The same; returns the messages, which are not reported as an event then."""
         self.received += len(data)
         decoder = self._decoder
         if decoder is None:
-            return
+            return []
         bodies = decoder.feed(data)
         if bodies:
             self.batches += 1
-            self._events.append(Data(bodies))
         if decoder.error is not None:
             self._fail(decoder.error)
+        return bodies
 
     def receive_eof(self) -> None:
         """The stream has ended: cleanly at a boundary, `Broken` inside a message."""

@@ -66,8 +66,6 @@ class PlugSession(PlugSender):
     @property
     def pending(self) -> int:
         """Bytes held of a message that is not whole yet; 0 once the peer has ended."""
-        if not self.receiving:
-            return 0
         held = self._decoder.pending + len(self._preface or b"")
         return held + self._assembly.size if self._assembly is not None else held
 
@@ -245,8 +243,8 @@ class PlugSession(PlugSender):
         self._events.append(Fault(error))
 
     def _end(self) -> None:
-        """The peer says no more; what is held of it will never be whole."""
-        self.receiving = False
+        """The peer is heard no more; what is held of it will never be whole."""
+        super()._end()
         self._preface = None
         self._assembly = None
         self._decoder.drop()

@@ -93,8 +93,9 @@ class PlugSender(Session):
         if self.role is not Role.SERVER or self.opened:
             raise LocalError("REFUSED is a server's answer to HELLO; an open conversation ends with send_eof")
         self._put(PREFACE + encode_frame(Kind.REFUSED, _refusal(code, text)))
-        self.sending = self.receiving = False
+        self.sending = False
         self._enter(State.ENDED)
+        self._end()
 
     # The conversation.
 
@@ -171,6 +172,10 @@ class PlugSender(Session):
     def _enter(self, state: State) -> None:
         self.state = state
         self._takes = TAKES[self.role][state]
+
+    def _end(self) -> None:
+        """The peer is heard no more."""
+        self.receiving = False
 
     def _open(self, state: State) -> None:
         """The handshake is finished: messages may be said from here."""

@@ -74,6 +74,19 @@ class Session(ABC):
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes of the stream. After the end or a fault they are counted and dropped."""
 
+    def receive_messages(self, data: bytes) -> list[bytes]:
+        """The same as `receive_data` for a shell in a hurry: messages that came before anything else are returned.
+
+        They are not reported as an event then; what else happened is in `events`. Handle the messages first.
+        """
+        self.receive_data(data)
+        return []
+
+    @property
+    def happened(self) -> bool:
+        """Whether `events` has something to tell."""
+        return bool(self._events)
+
     @abstractmethod
     def receive_eof(self) -> None:
         """The stream has ended. A second call does nothing."""
