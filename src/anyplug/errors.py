@@ -7,7 +7,16 @@
     │   ├── AddressError        an address that cannot be used (also a ``ValueError``)
     │   ├── ConfigError         a mistake in the configuration file
     │   ├── EncodeError         a value that cannot travel; nothing was sent
-    │   └── BindError           a listener that cannot be opened
+    │   ├── BindError           a listener that cannot be opened
+    │   ├── StoreError          what a store cannot do: closed, of another version, not a store
+    │   │   ├── StoreFailed     it stopped after a disk error; nothing is acknowledged any more
+    │   │   ├── StoreFull       no room to write; reads go on, and writing resumes by itself
+    │   │   ├── StoreBusy       another process has it
+    │   │   └── StoreDamaged    a file of it does not hold what was written; never served
+    │   ├── Gap                 a producer's sequence that is not the next one
+    │   ├── Conflict            a producer's sequence that came before with other content
+    │   ├── BeyondEnd           a position or cursor from the future
+    │   └── Changed             a shelf value that has another version than was expected
     ├── PeerError               they: what the other end sent or said
     │   ├── ProtocolError       bytes that break the protocol or the framing
     │   │   └── TooLarge        more than a limit allows, known before memory was taken
@@ -29,18 +38,27 @@ from enum import IntEnum
 __all__ = [
     "AddressError",
     "AnyplugError",
+    "BeyondEnd",
     "BindError",
     "Broken",
+    "Changed",
     "Code",
     "ConfigError",
+    "Conflict",
     "ConnectError",
     "ConnectionClosed",
     "DecodeError",
     "EncodeError",
+    "Gap",
     "LocalError",
     "PeerError",
     "ProtocolError",
     "Refused",
+    "StoreBusy",
+    "StoreDamaged",
+    "StoreError",
+    "StoreFailed",
+    "StoreFull",
     "Timeout",
     "TooLarge",
 ]
@@ -78,6 +96,20 @@ class Code(IntEnum):
     """A whole message that could not be decoded or has the wrong type."""
     FAILED = 30
     """The service failed on this message. The details are in the log of the server, and only there."""
+    STORE_FULL = 40
+    """No room to keep anything more. Reads go on; try again after a while."""
+    STORE_FAILED = 41
+    """The store has stopped after a disk error, and the server with it. What was not acknowledged is unknown: send it
+    again, under the same sequence, once the server is back."""
+    GAP = 42
+    """A producer's sequence skipped some. Send again from the one that is expected."""
+    CONFLICT = 43
+    """A producer's sequence came before with other content. The producer has gone back in time, as a restored copy
+    does: it needs a new identity."""
+    CHANGED = 44
+    """A shelf value has another version than the write expected. Read it, and decide again."""
+    BEYOND_END = 45
+    """A position or a cursor that does not exist yet."""
 
     @property
     def word(self) -> str:
@@ -187,6 +219,146 @@ class BindError(LocalError):
 
     def __str__(self) -> str:
         return f"cannot listen on {self.address}: {self.problem}"
+
+
+class StoreError(LocalError):
+    """What a store cannot do: it is closed, of another version, or no store at all.
+
+    Attributes:
+        path: the folder of the store, or the file that is meant.
+        problem: what is wrong, and the remedy.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the store {self.path}: {self.problem}"
+
+
+class StoreFailed(StoreError):
+    """The store stopped after an error of the disk, and acknowledges nothing any more.
+
+    What was under way is unknown: it may be there after a restart or not. Sending it again under the same sequence is
+    safe.
+    """
+
+    code = Code.STORE_FAILED
+
+    def __str__(self) -> str:
+        return f"the store {self.path} has stopped: {self.problem}; mend the disk, then start the server again"
+
+
+class StoreFull(StoreError):
+    """There is no room to write. Nothing was stored; reads go on, and writing resumes by itself. Try again later."""
+
+    code = Code.STORE_FULL
+
+    def __str__(self) -> str:
+        return f"the store {self.path} is full: {self.problem}; reads go on, free some room and try again"
+
+
+class StoreBusy(StoreError):
+    """Another process has the store. There is one server process to a store."""
+
+    def __str__(self) -> str:
+        return f"the store {self.path} is in use: {self.problem}"
+
+
+class StoreDamaged(StoreError):
+    """A file of the store does not hold what was written to it. Nothing of the damaged part is served."""
+
+    code = Code.STORE_FAILED
+
+    def __str__(self) -> str:
+        return f"the store file {self.path} is damaged: {self.problem}; restore it from a backup"
+
+
+class Gap(LocalError):
+    """A producer's sequence that is not the next one. Nothing was stored.
+
+    Attributes:
+        producer: the producer's identity, in hexadecimal.
+        expected: the sequence that comes next.
+        found: the sequence that came.
+    """
+
+    code = Code.GAP
+
+    def __init__(self, producer: str, *, expected: int, found: int) -> None:
+        super().__init__(producer, expected, found)
+        self.producer = producer
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"producer {self.producer}: sequence {self.found} came, expected {self.expected}; send again from there"
+
+
+class Conflict(LocalError):
+    """A producer's sequence that came before with other content. Nothing was stored.
+
+    Attributes:
+        producer: the producer's identity, in hexadecimal.
+        sequence: the sequence that was used twice.
+    """
+
+    code = Code.CONFLICT
+
+    def __init__(self, producer: str, *, sequence: int) -> None:
+        super().__init__(producer, sequence)
+        self.producer = producer
+        self.sequence = sequence
+
+    def __str__(self) -> str:
+        return (
+            f"producer {self.producer}: sequence {self.sequence} came before with other content; a producer restored "
+            "from a copy needs a new identity"
+        )
+
+
+class BeyondEnd(LocalError):
+    """A position or a cursor that does not exist yet.
+
+    Attributes:
+        topic: where.
+        position: the position asked for.
+        last: the last one there is, or 0.
+    """
+
+    code = Code.BEYOND_END
+
+    def __init__(self, topic: str, *, position: int, last: int) -> None:
+        super().__init__(topic, position, last)
+        self.topic = topic
+        self.position = position
+        self.last = last
+
+    def __str__(self) -> str:
+        return f"topic {self.topic!r}: position {self.position} does not exist yet, the last one is {self.last}"
+
+
+class Changed(LocalError):
+    """A shelf value that has another version than the write expected. Nothing was written.
+
+    Attributes:
+        key: the value's name.
+        expected: the version that was expected, 0 for no value.
+        found: the version that is there, 0 for no value.
+    """
+
+    code = Code.CHANGED
+
+    def __init__(self, key: str, *, expected: int, found: int) -> None:
+        super().__init__(key, expected, found)
+        self.key = key
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"key {self.key!r} has version {self.found}, expected {self.expected}; read it again"
 
 
 class PeerError(AnyplugError):

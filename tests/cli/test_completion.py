@@ -32,6 +32,7 @@ def test_another_shell_is_a_mistake() -> None:
         ("anyplug ", {"ask", "send", "receive", "talk", "serve", "completion"}),
         ("anyplug re", {"receive"}),
         ("anyplug ask --fr", {"--framing"}),
+        ("anyplug zzz --fr", set()),
         ("anyplug ask --framing ", {"raw", "lines", "header", "prefix"}),
     ],
 )

@@ -203,6 +203,12 @@ def test_datagrams_are_printed_one_a_line(tmp_path: Path) -> None:
     assert done == (0, b"one\ntwo\nthree\n", b"")
 
 
+def test_a_reason_of_the_server_is_noted_and_its_text_not_obeyed(place: str) -> None:
+    done = call("receive", f"{place}/leave")
+    note = b"-- the connection is closed (busy): come \\x1b[2Jback later\n"
+    assert done == (0, b"", note)
+
+
 # Whoever reads.
 
 

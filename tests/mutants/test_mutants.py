@@ -142,7 +142,7 @@ MUTANTS = [
         "R8: an unfinished plug message is a clean end",
         "wire/plug.py",
         'self._stop(Broken(f"the peer closed the stream {where}"))',
-        "self._events.append(Ended(Refusal(0)))",
+        "self.happened.append(Ended(Refusal(0)))",
         "tests/test_connection.py -k cut_at_every_byte",
     ),
     Mutant(

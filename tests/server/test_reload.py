@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from anyplug import BindError, ConfigError, Limits, LocalError, connect
+from anyplug import BindError, ConfigError, Limits, LocalError, Refused, connect
 from anyplug.address import Address
 from anyplug.server import Server
 from anyplug.server.config import Config, ListenerConfig, load
@@ -198,14 +198,16 @@ async def test_an_address_that_cannot_be_had_changes_nothing(running: Running) -
     assert len(running.records.events("listening")) == 1
 
 
+@pytest.mark.may_bind("0.0.0.0")
 async def test_a_token_that_goes_does_not_leave_a_listener_open_to_all(running: Running, tmp_path: Path) -> None:
-    def beyond(config: Config) -> Config:
-        """As a file would with an address of this machine that others reach; 127.0.0.1 stands for it."""
-        return msgspec.structs.replace(config, listeners=(ListenerConfig(address=Address.parse("tcp://*:0/echo")),))
-
-    (address,) = running.start('listen = "plug://127.0.0.1:0"\n', beyond)
-    assert isinstance(running.reload(None).error, BindError)
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text("secret")
+    (address,) = running.start('listen = "plug4://*:0"\n[server]\ntoken_file = "token"\n')
+    assert isinstance(running.reload('listen = "plug4://*:0"\n').error, BindError)
     assert running.server.addresses == [address]
+    with pytest.raises(Refused):
+        await connect(f"plug://127.0.0.1:{port_of(address)}/echo")
 
 
 async def test_a_failure_of_our_own_changes_nothing(running: Running) -> None:

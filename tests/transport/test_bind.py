@@ -14,12 +14,15 @@ import pytest
 from anyplug.address import Address
 from anyplug.errors import BindError
 from anyplug.transport import SocketOptions, bind, dial_blocking
+from anyplug.transport.bind import ONE_PORT_TRIES
 from anyplug.transport.inherited import take, takes_both
 from anyplug.transport.resolve import Candidate
 from tests.transport.pairs import needs_ipv6
 from tests.transport.processes import needs_root, run_python
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anyplug.transport import Inherited
 
 V4, V6 = int(socket.AF_INET), int(socket.AF_INET6)
@@ -174,12 +177,24 @@ def test_the_ipv6_half_of_a_name_may_be_missing_but_not_all_of_it() -> None:
             bind(parse(text), lookup=lambda *_, ends=ends: ends)
 
 
+class Counting(list[tuple[str, socket.socket]]):
+    """Inherited sockets that count how often they are looked through."""
+
+    often = 0
+
+    def __iter__(self) -> Iterator[tuple[str, socket.socket]]:
+        self.often += 1
+        return super().__iter__()
+
+
 def test_a_port_that_is_never_free_for_all_ends_is_given_up() -> None:
     """Two ends on the same address can never share a port: the retries end, and leave nothing open."""
     twice = [Candidate(V4, STREAM, ("127.0.0.1", 0))] * 2
+    looked = Counting()
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(BindError, match="no free port is left"):
-        bind(parse("tcp://here.example:0"), lookup=lambda *_: twice)
+        bind(parse("tcp://here.example:0"), inherited=looked, lookup=lambda *_: twice)
+    assert looked.often == 2 * ONE_PORT_TRIES
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

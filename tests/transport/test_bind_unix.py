@@ -6,22 +6,25 @@ import fcntl
 import os
 import socket
 import stat
+import sys
 import threading
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from anyplug.address import Address
 from anyplug.errors import BindError
 from anyplug.transport import SocketOptions, bind, dial_blocking
-from anyplug.transport.bind_unix import _lock, bind_unix, unlink_made
+from anyplug.transport.bind_unix import _lock, _make, bind_unix, unlink_made
 from anyplug.transport.inherited import listens
 from tests.transport.processes import NOBODY, needs_root, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from anyplug.transport import Bound
 
 KINDS = ["unix", "unix+seqpacket", "unix+dgram", "plug+unix"]
 SOCKETS = {"unix": socket.SOCK_STREAM, "unix+seqpacket": socket.SOCK_SEQPACKET, "unix+dgram": socket.SOCK_DGRAM}
@@ -129,6 +132,42 @@ def test_of_many_servers_that_start_at_once_one_gets_the_path(tmp_path: Path) ->
     assert set(losers) == {"a live server listens there; stop it, or choose another path"}
     dial_blocking(winners[0].address).close()
     winners[0].close()
+
+
+def test_nothing_at_a_path_is_touched_while_another_server_binds_in_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    inode = path.stat().st_ino
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    made: list[Bound] = []
+    thread = threading.Thread(target=lambda: made.append(bind(at(path))))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    assert path.stat().st_ino == inode
+    os.close(folder)
+    thread.join()
+    assert path.stat().st_ino != inode
+    made[0].close()
+
+
+class Watching(socket.socket):
+    """Looks at its path in the very moment it is made."""
+
+    mode = 0
+
+    def bind(self, path: Any) -> None:
+        super().bind(path)
+        self.mode = stat.S_IMODE(os.lstat(path).st_mode)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no mode of a socket without a path")
+def test_at_no_moment_may_others_use_the_path(tmp_path: Path) -> None:
+    with umask(0), Watching(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        unlink_made(_make(sock, str(tmp_path / "s"), SocketOptions()))
+        assert sock.mode == 0o600
 
 
 def test_it_listens_before_anybody_else_may_look_at_its_path(tmp_path: Path) -> None:

@@ -142,6 +142,10 @@ async def test_only_ends_of_this_sides_family_are_tried(connect: Dial) -> None:
         for host in ("127.0.0.1", "::1"):
             with await connect(bound.address, local=(host, 0)) as sock:
                 assert sock.getpeername()[0] == host
+        with closed_port() as closed:
+            with pytest.raises(ConnectError) as caught:
+                await connect(parse(f"tcp://localhost:{closed}"), local=("127.0.0.1", 0))
+            assert caught.value.problem == f"nothing listens on 127.0.0.1:{closed}"
         with bind(parse("tcp4://localhost:0")) as only4:
             with pytest.raises(ConnectError) as caught:
                 await connect(only4.address, local=("::1", 0))

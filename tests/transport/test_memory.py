@@ -198,6 +198,19 @@ async def test_closing_with_something_unread_does_not_lose_what_was_written() ->
     assert a.error is None
 
 
+async def test_an_end_that_is_lost_is_not_told_to_go_on() -> None:
+    class Aborts(Recorder):
+        def data_received(self, data: bytes) -> None:
+            to_a.abort()
+
+    a, b = Recorder(), Aborts()
+    to_b, to_a = memory_pair(a, b)
+    to_b.set_write_buffer_limits(high=2)
+    to_b.write(b"xxxx")
+    await settle()
+    assert a.calls == ["made", "pause", "lost"]
+
+
 async def test_the_end_waits_for_a_reader_that_is_paused() -> None:
     a, b = Recorder(), Recorder()
     to_b, to_a = memory_pair(a, b)

@@ -44,8 +44,8 @@ class Line(Generic[T]):
     """
 
     __slots__ = (
-        "_looked_written",
         "_pongs_to",
+        "_stood_at",
         "_vigil",
         "broken",
         "inbound",
@@ -76,7 +76,7 @@ class Line(Generic[T]):
         """When heartbeats and deadlines were looked at."""
         self._vigil = Vigil(session, limits, now)
         self._pongs_to = 0
-        self._looked_written = 0
+        self._stood_at = -1
 
     def stats(self) -> Stats:
         """The counters so far."""
@@ -162,11 +162,12 @@ class Line(Generic[T]):
     def look(self, now: float, *, reading: bool) -> None:
         """See to heartbeats and deadlines.
 
-        While the peer takes what is sent it lives, even if the PING still stands behind a large message.
+        A peer that takes some of what had to wait lives, even if the PING still stands behind a large message.
         """
         self.looked_at = now
-        taking = self.outlet.written != self._looked_written
-        self._looked_written = self.outlet.written
+        outlet = self.outlet
+        taking = self._stood_at not in {-1, outlet.written}
+        self._stood_at = outlet.written if outlet else -1
         try:
             self._vigil.tick(now, reading=reading and not taking)
         except Timeout as error:

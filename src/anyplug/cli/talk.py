@@ -176,16 +176,12 @@ class _Talk:
 
     async def _hear(self) -> ConnectionClosed:
         """Show what comes, until the peer ends in order; returns its end."""
-        last: AnyplugError | None = None
         while True:
             try:
                 messages = await self._peer.receive_many()
             except ConnectionClosed as end:
                 return end
             except (DecodeError, Refused) as error:
-                if error is last:  # it is the end, not the fault of one message
-                    raise
-                last = error
                 await self._complain(error)
             else:
                 self._heard += len(messages)

@@ -81,11 +81,21 @@ class DirectSink(_Answering):
         self._ended = False
 
     def messages(self, bodies: list[bytes]) -> None:
-        """Messages came: answer them."""
-        if self._rest is None and len(bodies) == 1:
-            self._answer_one(bodies[0])
-        else:
+        """Messages came: answer them. A single one, the commonest case, goes the short way."""
+        link = self._link
+        if len(bodies) > 1 or link.writing_paused:
             self._take((0, body) for body in bodies)
+            return
+        codec = self._codec
+        started = perf_counter()
+        try:
+            answer = self._service.handler(codec.decode(bodies[0]))
+            if answer is not None:
+                link.say_now(codec.encode(answer))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
+            self._fail(0, error)
+        if perf_counter() - started > link.limits.slow_handler:
+            self._check_time(started)
 
     def handle(self, event: Event) -> None:
         """Requests came, or the end."""
@@ -121,37 +131,23 @@ class DirectSink(_Answering):
         self._ended = True
 
     def _take(self, items: Iterator[Item]) -> None:
+        """Answer these as far as the peer takes the answers; keep the rest, and stop reading until it does."""
+        link = self._link
         if self._rest is not None:
             self._rest.append(items)
             return
-        link = self._link
-        session = link.session
         started = perf_counter()
-        for number, body in items:
-            self._answer(number, body)
-            if session.queued >= GATHER:
+        while not link.writing_paused:
+            item = next(items, None)
+            if item is None:
+                break
+            self._answer(*item)
+            if link.session.queued >= GATHER:
                 link.flush()
-                if link.writing_paused:
-                    self._rest = [items]
-                    link.pause_reading()
-                    break
-        self._check_time(started)
-
-    def _answer_one(self, body: bytes) -> None:
-        """The commonest case, a single message, without the loop and the calls around it."""
-        link, codec = self._link, self._codec
-        started = perf_counter()
-        try:
-            answer = self._service.handler(codec.decode(body))
-            if answer is not None:
-                link.session.send_data(codec.encode(answer))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
-            self._fail(0, error)
-        if perf_counter() - started > link.limits.slow_handler:
-            self._check_time(started)
-        if link.writing_paused:
-            self._rest = []
+        else:
+            self._rest = [items]
             link.pause_reading()
+        self._check_time(started)
 
     def _answer(self, number: int, body: bytes) -> None:
         try:

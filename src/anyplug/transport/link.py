@@ -153,6 +153,17 @@ class Link(asyncio.Protocol):
         if session.queued:
             self.flush()
 
+    def say_now(self, body: bytes) -> None:
+        """Say one message and give it to the kernel at once, behind all that was said before."""
+        session = self.session
+        if session.queued:
+            session.send_data(body)
+            self.flush()
+            return
+        data = session.encode_data(body)
+        self.bytes_sent += len(data)
+        self.transport.write(data)
+
     def eof_received(self) -> bool:
         """The peer has ended its half. Ours stays open; who holds the conversation ends it."""
         if not self._over:

@@ -33,10 +33,10 @@ class PlainSession(Session):
 
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes of the stream. After a fault or the end they are dropped."""
-        before = len(self._events)
+        before = len(self.happened)
         bodies = self.receive_messages(data)
         if bodies:
-            self._events.insert(before, Data(bodies))
+            self.happened.insert(before, Data(bodies))
 
     def receive_messages(self, data: bytes) -> list[bytes]:
         """The same; returns the messages, which are not reported as an event then."""
@@ -63,10 +63,10 @@ class PlainSession(Session):
             return
         if bodies:
             self.batches += 1
-            self._events.append(Data(bodies))
+            self.happened.append(Data(bodies))
         self._decoder = None
         self.receiving = False
-        self._events.append(Ended(Refusal(Code.OK)))
+        self.happened.append(Ended(Refusal(Code.OK)))
 
     def send_data(self, body: bytes) -> None:
         """Say one message."""
@@ -75,6 +75,12 @@ class PlainSession(Session):
         data = self._framing.encode(body)
         self._out.append(data)
         self.queued += len(data)
+
+    def encode_data(self, body: bytes) -> bytes:
+        """One message as it goes on the network."""
+        if not self.sending:
+            self._check_sending()
+        return self._framing.encode(body)
 
     def send_many(self, bodies: Sequence[bytes]) -> None:
         """Say several messages."""
@@ -91,4 +97,4 @@ class PlainSession(Session):
         """Nothing can be read any more; what went wrong can still be said in a last message."""
         self._decoder = None
         self.receiving = False
-        self._events.append(Fault(error))
+        self.happened.append(Fault(error))

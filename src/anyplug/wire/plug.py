@@ -145,35 +145,35 @@ class PlugSession(PlugSender):
     def _read_hello(self, payloads: list[bytes]) -> None:
         hello = _decode(Hello, payloads[0], Kind.HELLO)
         self._agree(hello.message)
-        self._events.append(hello)
+        self.happened.append(hello)
 
     def _read_welcome(self, payloads: list[bytes]) -> None:
         welcome = _decode(Welcome, payloads[0], Kind.WELCOME)
         self._agree(welcome.message)
         self._open(State.OPEN)
-        self._events.append(welcome)
+        self.happened.append(welcome)
 
     def _read_refused(self, payloads: list[bytes]) -> None:
         refusal = _decode(Refusal, payloads[0], Kind.REFUSED)
         self.sending = False
         self._why = (refusal.reason, "the peer has refused it")
         self._end()
-        self._events.append(refusal)
+        self.happened.append(refusal)
 
     def _read_data(self, payloads: list[bytes]) -> None:
-        self._events.append(Data(payloads))
+        self.happened.append(Data(payloads))
 
     def _read_requests(self, payloads: list[bytes]) -> None:
         items, fault = cut_ids(payloads)
         if items:
-            self._events.append(Requests(items))
+            self.happened.append(Requests(items))
         if fault is not None:
             raise fault
 
     def _read_replies(self, payloads: list[bytes]) -> None:
         items, fault = cut_ids(payloads)
         if items:
-            self._events.append(Replies(items))
+            self.happened.append(Replies(items))
         if fault is not None:
             raise fault
 
@@ -187,7 +187,7 @@ class PlugSession(PlugSender):
         if len(payload) < ID_SIZE:
             raise ProtocolError(f"an ERROR frame of {len(payload)} bytes has no room for its id")
         (number,) = HEADER.unpack_from(payload)
-        self._events.append(Failed(number, _decode(Refusal, payload[ID_SIZE:], Kind.ERROR)))
+        self.happened.append(Failed(number, _decode(Refusal, payload[ID_SIZE:], Kind.ERROR)))
 
     def _read_pings(self, payloads: list[bytes]) -> None:
         # A peer that does not read what is said to it needs no PONG, and must not be able to pile them up.
@@ -195,14 +195,14 @@ class PlugSession(PlugSender):
             self._put(encode_frame(Kind.PONG, payloads[0]))
 
     def _read_pongs(self, payloads: list[bytes]) -> None:
-        self._events.append(Pong(payloads[0]))
+        self.happened.append(Pong(payloads[0]))
 
     def _read_bye(self, payloads: list[bytes]) -> None:
         refusal = _decode(Refusal, payloads[0], Kind.BYE)
         if self.role is Role.CLIENT:
             self.send_eof()
         self._end()
-        self._events.append(Ended(refusal))
+        self.happened.append(Ended(refusal))
 
     # The end.
 
@@ -240,7 +240,7 @@ class PlugSession(PlugSender):
         self._why = (error.code, f"it has failed: {error}")
         self._enter(State.FAULTY)
         self._end()
-        self._events.append(Fault(error))
+        self.happened.append(Fault(error))
 
     def _end(self) -> None:
         """The peer is heard no more; what is held of it will never be whole."""

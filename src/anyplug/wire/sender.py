@@ -109,6 +109,14 @@ class PlugSender(Session):
         self._out.append(body)
         self.queued += size + 4
 
+    def encode_data(self, body: bytes) -> bytes:
+        """One message as it goes on the network."""
+        size = len(body)
+        if size <= self._largest and self.sending:
+            return HEADER.pack(size) + body
+        self._send_large(Kind.DATA, b"", body)
+        return self.data_to_send()
+
     def send_many(self, bodies: Sequence[bytes]) -> None:
         """Say several messages, in order."""
         largest = max(map(len, bodies), default=0)

@@ -31,13 +31,14 @@ __all__ = ["Session"]
 class Session(ABC):
     """One end of one conversation."""
 
-    __slots__ = ("_events", "_out", "_why", "batches", "queued", "received", "receiving", "sending")
+    __slots__ = ("happened", "_out", "_why", "batches", "queued", "received", "receiving", "sending")
 
     has_requests: bool = False
     """Whether requests carry ids on this session. Without ids an answer is the next message."""
 
     def __init__(self) -> None:
-        self._events: list[Event] = []
+        self.happened: list[Event] = []
+        """What `events` will give; look whether there is anything."""
         self._out: list[bytes | memoryview] = []
         self._why = (Code.OK, "this side has ended the conversation")
         self.queued = 0
@@ -53,9 +54,9 @@ class Session(ABC):
 
     def events(self) -> list[Event]:
         """All that happened since the last call, in order."""
-        events = self._events
+        events = self.happened
         if events:
-            self._events = []
+            self.happened = []
         return events
 
     def data_to_send(self) -> bytes:
@@ -82,11 +83,6 @@ class Session(ABC):
         self.receive_data(data)
         return []
 
-    @property
-    def happened(self) -> bool:
-        """Whether `events` has something to tell."""
-        return bool(self._events)
-
     @abstractmethod
     def receive_eof(self) -> None:
         """The stream has ended. A second call does nothing."""
@@ -99,6 +95,13 @@ class Session(ABC):
             TooLarge: above the limit of either side.
             EncodeError: the framing cannot carry it.
             ConnectionClosed: this side has said that it sends no more, or the conversation has failed.
+        """
+
+    @abstractmethod
+    def encode_data(self, body: bytes) -> bytes:
+        """One message as it goes on the network, for a shell that puts it there at once; `queued` must be 0.
+
+        Raises as `send_data`.
         """
 
     @abstractmethod

@@ -1,0 +1,280 @@
+"""A store in memory: the same contract, but what it holds ends with the process. For tests, and for what may be lost."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from anyplug.errors import BeyondEnd, Changed, StoreError
+from anyplug.store.base import (
+    READ_BYTES,
+    READ_MANY,
+    Batch,
+    Cursor,
+    Message,
+    MessageLog,
+    Receipt,
+    Shelf,
+    Span,
+    Store,
+    Value,
+    check_label,
+    check_producer,
+    check_start,
+)
+from anyplug.store.followers import Followers
+from anyplug.store.watermark import Watermark, digests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anyplug.store.base import Entry, Producer, Retention
+
+__all__ = ["MemoryLog", "MemoryShelf", "MemoryStore"]
+
+_WHERE = "memory"
+
+
+class _Topic:
+    """One topic: its messages, and where they begin."""
+
+    __slots__ = ("first", "messages", "number", "size")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.first = 1
+        self.messages: deque[Message] = deque()
+        self.size = 0
+
+    @property
+    def span(self) -> Span:
+        return Span(self.first, self.first + len(self.messages) - 1)
+
+    def drop(self) -> None:
+        self.size -= len(self.messages.popleft().body)
+        self.first += 1
+
+
+class MemoryLog(MessageLog):
+    """A message log in memory."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, _Topic] = {}
+        self._marks: dict[bytes, Watermark] = {}
+        self._cursors: dict[tuple[str, str], Cursor] = {}
+        self._followers = Followers({})
+        self._closed = False
+
+    async def append(self, topic: str, entries: Sequence[Entry], *, producer: Producer | None = None) -> Receipt:
+        """As `MessageLog.append`."""
+        self._check(topic)
+        kept = self._topics.get(topic) or _Topic(len(self._topics) + 1)
+        before: list[int] = []
+        if producer is not None:
+            check_producer(producer)
+            mark = self._marks.get(producer.id) or Watermark()
+            hashes = digests(topic, entries)
+            before = mark.admit(producer, kept.number, hashes)
+            if len(before) < len(entries):
+                mark.take(kept.number, kept.span.last + 1, hashes[len(before) * 8 :])
+                self._marks[producer.id] = mark
+        fresh = entries[len(before) :]
+        start = kept.span.last + 1
+        if fresh:
+            self._topics[topic] = kept
+            kept.messages.extend(_message(position, entry) for position, entry in enumerate(fresh, start))
+            kept.size += sum(len(entry.body) for entry in fresh)
+            self._followers.moved({topic: kept.span.last})
+        return Receipt([*before, *range(start, start + len(fresh))], len(before))
+
+    def _check(self, topic: str, *, reader: str = "-") -> _Topic:
+        if self._closed:
+            raise StoreError(_WHERE, "it is closed")
+        check_label("topic", topic)
+        check_label("reader", reader)
+        return self._topics.get(topic) or _Topic(0)
+
+    async def read(self, topic: str, start: int, *, limit: int = READ_MANY, most: int = READ_BYTES) -> Batch:
+        """As `MessageLog.read`."""
+        kept = self._check(topic)
+        span = kept.span
+        if check_start(start) > span.last + 1:
+            raise BeyondEnd(topic, position=start, last=span.last)
+        begin = max(start, span.first)
+        messages: list[Message] = []
+        for message in islice(kept.messages, begin - span.first, begin - span.first + limit):
+            most -= len(message.body)
+            if messages and most < 0:
+                break
+            messages.append(message)
+        return Batch(messages, span, begin - start)
+
+    async def since(self, topic: str, time: int) -> int:
+        """As `MessageLog.since`."""
+        kept = self._check(topic)
+        return kept.first + bisect_left(kept.messages, time, key=lambda message: message.received)
+
+    async def span(self, topic: str) -> Span:
+        """As `MessageLog.span`."""
+        return self._check(topic).span
+
+    async def topics(self) -> Mapping[str, Span]:
+        """As `MessageLog.topics`."""
+        self._check("-")
+        return {name: self._topics[name].span for name in sorted(self._topics)}
+
+    async def wait(self, topic: str, after: int) -> int:
+        """As `MessageLog.wait`."""
+        check_label("topic", topic)
+        return await self._followers.wait(topic, after)
+
+    async def trim(self, topic: str, retention: Retention, *, now: int) -> Span:
+        """As `MessageLog.trim`."""
+        kept = self._check(topic)
+        if retention.age is not None:
+            oldest = await self.since(topic, now - int(retention.age * 1e9))
+            while kept.first < oldest:
+                kept.drop()
+        while retention.count is not None and len(kept.messages) > retention.count:
+            kept.drop()
+        while retention.bytes is not None and kept.size > retention.bytes:
+            kept.drop()
+        return kept.span
+
+    async def watermark(self, producer: bytes) -> int:
+        """As `MessageLog.watermark`."""
+        self._check("-")
+        return self._marks[producer].last if producer in self._marks else 0
+
+    async def cursor(self, topic: str, reader: str) -> Cursor:
+        """As `MessageLog.cursor`."""
+        self._check(topic, reader=reader)
+        return self._cursors.get((topic, reader)) or Cursor()
+
+    async def acknowledge(self, topic: str, reader: str, position: int) -> Cursor:
+        """As `MessageLog.acknowledge`."""
+        return await self._move(topic, reader, acknowledged=position, delivered=position)
+
+    async def delivered(self, topic: str, reader: str, position: int) -> Cursor:
+        """As `MessageLog.delivered`."""
+        return await self._move(topic, reader, acknowledged=0, delivered=position)
+
+    async def _move(self, topic: str, reader: str, *, acknowledged: int, delivered: int) -> Cursor:
+        old = await self.cursor(topic, reader)
+        if delivered > (last := self._check(topic).span.last):
+            raise BeyondEnd(topic, position=delivered, last=last)
+        moved = Cursor(max(old.acknowledged, acknowledged), max(old.delivered, delivered))
+        self._cursors[topic, reader] = moved
+        return moved
+
+    async def close(self) -> None:
+        """As `MessageLog.close`."""
+        self._closed = True
+        self._followers.end(StoreError(_WHERE, "it is closed"))
+
+
+def _message(position: int, entry: Entry) -> Message:
+    return Message(position, bytes(entry.body), entry.received, entry.content_type, entry.sender, entry.name)
+
+
+class MemoryShelf(Shelf):
+    """A shelf in memory.
+
+    Args:
+        history: how many changes of one key are kept.
+    """
+
+    def __init__(self, *, history: int = 16) -> None:
+        self._values: dict[str, deque[Value]] = {}
+        self._most = history
+        self._version = 0
+        self._followers = Followers({})
+        self._closed = False
+
+    def _head(self, key: str) -> Value | None:
+        if self._closed:
+            raise StoreError(_WHERE, "it is closed")
+        changes = self._values.get(check_label("key", key))
+        return changes[-1] if changes and not changes[-1].deleted else None
+
+    def _write(self, key: str, expected: int | None, body: bytes, time: int, kind: str, *, deleted: bool) -> int:
+        head = self._head(key)
+        found = head.version if head else 0
+        if expected is not None and expected != found:
+            raise Changed(key, expected=expected, found=found)
+        if deleted and not found:
+            return 0
+        self._version += 1
+        value = Value(key, self._version, bytes(body), time, kind, deleted)
+        self._values.setdefault(key, deque(maxlen=self._most)).append(value)
+        self._followers.moved({"": self._version})
+        return self._version
+
+    async def put(
+        self, key: str, body: bytes, *, time: int, content_type: str = "", expected: int | None = None
+    ) -> int:
+        """As `Shelf.put`."""
+        return self._write(key, expected, body, time, content_type, deleted=False)
+
+    async def delete(self, key: str, *, time: int, expected: int | None = None) -> int:
+        """As `Shelf.delete`."""
+        return self._write(key, expected, b"", time, "", deleted=True)
+
+    async def get(self, key: str) -> Value | None:
+        """As `Shelf.get`."""
+        return self._head(key)
+
+    async def list(self, prefix: str = "", *, after: str = "", limit: int = READ_MANY) -> Sequence[Value]:
+        """As `Shelf.list`."""
+        keys = (key for key in sorted(self._values) if key.startswith(prefix) and key > after)
+        heads = (head for key in keys if (head := self._head(key)) is not None)
+        return list(islice(heads, limit))
+
+    async def history(self, key: str, *, limit: int = READ_MANY) -> Sequence[Value]:
+        """As `Shelf.history`."""
+        self._head(key)
+        return list(islice(reversed(self._values.get(key, ())), limit))
+
+    async def changes(self, after: int, *, limit: int = READ_MANY) -> Sequence[Value]:
+        """As `Shelf.changes`."""
+        self._head("-")
+        found = [value for changes in self._values.values() for value in changes if value.version > after]
+        return sorted(found, key=lambda value: value.version)[:limit]
+
+    async def wait(self, after: int) -> int:
+        """As `Shelf.wait`."""
+        return await self._followers.wait("", after)
+
+    async def version(self) -> int:
+        """As `Shelf.version`."""
+        self._head("-")
+        return self._version
+
+    async def close(self) -> None:
+        """As `Shelf.close`."""
+        self._closed = True
+        self._followers.end(StoreError(_WHERE, "it is closed"))
+
+
+class MemoryStore(Store):
+    """A log and a shelf in memory."""
+
+    def __init__(self, *, history: int = 16) -> None:
+        self.log = MemoryLog()
+        self.shelf = MemoryShelf(history=history)
+        self.generation = str(uuid4())
+        self._closed = False
+
+    @property
+    def state(self) -> str:
+        """``open`` or ``closed``."""
+        return "closed" if self._closed else "open"
+
+    async def close(self) -> None:
+        """End both."""
+        self._closed = True
+        await self.log.close()
+        await self.shelf.close()
