@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import os
 from contextlib import redirect_stderr, redirect_stdout
 from io import BytesIO, StringIO, TextIOWrapper
 
@@ -16,6 +18,18 @@ async def test_data_goes_to_whatever_stands_in_for_standard_output() -> None:
         leave_stdout()
         output.write(b"\n")
         assert (data.getvalue(), output.terminal) == (b"\xff\n", False)
+
+
+async def test_a_pipe_that_is_full_holds_up_nothing_else() -> None:
+    near, far = os.pipe()
+    with os.fdopen(far, "wb") as pipe, redirect_stdout(TextIOWrapper(pipe)):
+        putting = asyncio.create_task(Output().put(bytes(1_000_000)))
+        size = 0
+        while size < 1_000_000:
+            await asyncio.sleep(0)
+            size += len(os.read(near, 65536))
+        await putting
+    os.close(near)
 
 
 def test_text_streams_and_no_streams_take_no_data() -> None:

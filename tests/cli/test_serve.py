@@ -295,10 +295,11 @@ def test_insecure_is_an_event_and_a_warning_too() -> None:
 # The end.
 
 
-def test_a_conversation_may_end_before_the_server_does(waiting: str) -> None:
+def test_a_conversation_may_end_before_the_server_does_and_no_reload_comes_between(waiting: str) -> None:
     with Serving(waiting) as serving, guest_of(serving) as guest:
         serving.signal(signal.SIGTERM)
         assert serving.event() == {"type": "stopping", "conversations": 1, "seconds": 10.0}
+        serving.signal(signal.SIGHUP)
         guest.sendall(b"bye")
         assert guest.recv(1024) == b""
         guest.close()
@@ -347,6 +348,18 @@ def test_a_server_outlives_whoever_reads_its_events(waiting: str) -> None:
             guest.sendall(b"bye")
             assert guest.recv(1024) == b""
         assert serving.end()[0] == 0
+
+
+def test_a_server_outlives_whoever_reads_its_words(waiting: str) -> None:
+    process = start("serve", waiting)
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith(b"Ready."):
+        pass
+    process.stderr.close()
+    process.stderr = None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
 
 
 # SIGHUP.

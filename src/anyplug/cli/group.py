@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "send": Row(lambda: import_module("anyplug.cli.send"), "Send a message, or standard input."),
     "receive": Row(lambda: import_module("anyplug.cli.receive"), "Print messages as they come."),
     "talk": Row(lambda: import_module("anyplug.cli.talk"), "Hold a conversation, line by line."),
+    "sockets": Row(lambda: import_module("anyplug.cli.sockets"), "Show what listens and what is connected here."),
     "completion": Row(lambda: import_module("anyplug.cli.completion"), "Print the script for completion."),
 }
 """Every command by its name, in the order of the help."""

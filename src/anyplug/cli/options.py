@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import click
 
 from anyplug.address import Address
+from anyplug.cli.flags import SECONDS, json_option, timeout_option
 from anyplug.cli.printer import LineEnd, Printer
 from anyplug.errors import LocalError
 from anyplug.plan import PLUG_CODEC
@@ -36,26 +36,6 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 FRAMING_NAMES: Final = ("raw", "lines", "header", "prefix")
 CODEC_NAMES: Final = ("bytes", "text", "json", "msgpack", "pickled")
-
-
-class _Seconds(click.ParamType[float]):
-    """A time in seconds, more than 0."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
-            self.fail(f"{value!r} is no time: expected a number of seconds above 0, such as 2.5.", param, ctx)
-        return seconds
-
-
-SECONDS: Final = _Seconds()
-"""The type of options that are a time."""
 
 
 class Settings(NamedTuple):
@@ -144,16 +124,6 @@ class Settings(NamedTuple):
 def address_argument(function: F) -> F:
     """The argument ADDRESS."""
     return click.argument("address")(function)
-
-
-def json_option(function: F) -> F:
-    """The option --json."""
-    return click.option("--json", is_flag=True, help="Say everything as JSON, one event a line.")(function)
-
-
-def timeout_option(text: str) -> Callable[[F], F]:
-    """The option --timeout."""
-    return click.option("--timeout", type=SECONDS, metavar="SECONDS", help=text)
 
 
 def parse_option(function: F) -> F:

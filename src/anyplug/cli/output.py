@@ -6,24 +6,25 @@ With ``--json`` everything is data: one JSON object a line, each with a stable `
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import select
 import stat
 import sys
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from anyplug.cli.colour import paint, wants_colour
 from anyplug.cli.faults import OutputError
-from anyplug.cli.hand import Hand
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from anyplug.cli.faults import Fault
+    from anyplug.cli.hand import Hand
 
 __all__ = ["PIPE_ATOM", "Output", "leave_stdout"]
 
@@ -38,7 +39,7 @@ class Output:
         json: whether everything is said as JSON events.
     """
 
-    __slots__ = ("_colour", "_fd", "_hand", "_kind", "json", "terminal")
+    __slots__ = ("_colour", "_fd", "_hand", "_kind", "_lock", "json", "terminal")
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
@@ -47,7 +48,7 @@ class Output:
         self._kind = stat.S_IFMT(os.fstat(self._fd).st_mode) if self._fd >= 0 else 0
         self.terminal = self._fd >= 0 and os.isatty(self._fd)
         """Whether standard output is a terminal."""
-        self._hand = Hand()
+        self._hand: Hand | None = None
         self._colour = wants_colour(os.environ, terminal=sys.stderr is not None and sys.stderr.isatty())
 
     # Data.
@@ -62,12 +63,21 @@ class Output:
         if not data:
             return
         if self._may_block(len(data)):
+            if self._hand is None:
+                from anyplug.cli.hand import Hand
+
+                self._hand = Hand()
+        self._lock = Lock()  # an event is never written into the middle of another
             await self._hand.do(partial(self.write, data))
         else:
             self.write(data)
 
     def write(self, data: bytes) -> None:
         """As `put`, but everything waits."""
+        with self._lock:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
         if self._fd < 0:
             _write_to_object(data)
             return
@@ -137,15 +147,22 @@ class _Watch:
 
     def __enter__(self) -> None:
         if self._fd >= 0:
-            asyncio.get_running_loop().add_reader(self._fd, self._tell)
+            _loop().add_reader(self._fd, self._tell)
 
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
-            asyncio.get_running_loop().remove_reader(self._fd)
+            _loop().remove_reader(self._fd)
 
     def _tell(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._fd)
+        _loop().remove_reader(self._fd)
         self._gone()
+
+
+def _loop() -> AbstractEventLoop:
+    """The loop that runs; commands without one do not pay for the import."""
+    from asyncio import get_running_loop
+
+    return get_running_loop()
 
 
 def leave_stdout() -> None:

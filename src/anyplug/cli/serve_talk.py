@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anyplug.address import Address
@@ -119,7 +120,8 @@ class Talk:
 
     def _say(self, *lines: str) -> None:
         if not self._quiet and sys.stderr is not None:
-            print(*lines, sep="\n", file=sys.stderr, flush=True)
+            with suppress(BrokenPipeError):  # whoever read it has gone; clients have not
+                print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def _on_terminal() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from anyplug.cli.faults import INTERRUPTED, OK
-from anyplug.cli.options import SECONDS, json_option
+from anyplug.cli.flags import SECONDS, json_option
 from anyplug.cli.output import Output
 from anyplug.cli.pause import pause
 from anyplug.cli.table import Column, put_table
@@ -37,6 +37,9 @@ _COLUMNS: Final = (
     Column("REMOTE"),
 )
 
+_ANY: Final = "*"
+"""What --process means where no process is named."""
+
 
 @click.command(
     "sockets",
@@ -50,8 +53,13 @@ _COLUMNS: Final = (
 @click.option("--listening", "-l", is_flag=True, help="Only what waits for anybody: listeners, datagram sockets.")
 @click.option("--port", type=click.IntRange(1, 65535), multiple=True, help="Only this port, at either end; repeatable.")
 @click.option("--state", multiple=True, help="Only this state: listen, established, time-wait, ...; repeatable.")
-@click.option("--of", "process", metavar="PROCESS", default="", help="Only of this process: its number, or its name.")
-@click.option("--process", "-p", "processes", is_flag=True, help="Also show which processes have each socket open.")
+@click.option(
+    "--process",
+    is_flag=False,
+    flag_value=_ANY,
+    metavar="[NAME|PID]",
+    help="Also show which processes have each socket open; with a name or number only the sockets of those.",
+)
 @click.option("--tcp", is_flag=True, help="TCP.")
 @click.option("--udp", is_flag=True, help="UDP.")
 @click.option("--unix", is_flag=True, help="Unix sockets. Without one of these three: all.")
@@ -60,19 +68,19 @@ _COLUMNS: Final = (
     "--interval", type=SECONDS, default=INTERVAL, metavar="SECONDS", help="Between two looks of --watch; 0.2."
 )
 @json_option
-def command(watch: bool, interval: float, processes: bool, json: bool, **options: Any) -> int:
+def command(watch: bool, interval: float, process: str | None, json: bool, **options: Any) -> int:
     """Show what listens and what is connected on this machine.
 
     Of processes that belong to other users only root is told; where nobody tells, the column is empty, and null in
     JSON. With --watch a line shows each change of a state: opening a connection takes three steps, closing it four. A
     state that ends before the next look is not seen.
     """
-    wanted = _wanted(**options)
+    processes = process is not None
+    asked = _Asked(_wanted(process="" if process in {None, _ANY} else str(process), **options), processes=processes)
     output = Output(json=json)
-    asked = _Asked(wanted, processes=processes)
     if watch:
         return _watch(asked, output, interval)
-    _show(asked(), output, processes=processes or bool(wanted.process))
+    _show(asked(), output, processes=processes)
     return OK
 
 
@@ -112,17 +120,17 @@ def _show(sockets: Sequence[Socket], output: Output, *, processes: bool) -> None
 
 def _row(each: Socket, *, processes: bool) -> tuple[str, ...]:
     if each.protocol == "unix":
-        protocol, local, remote = f"unix {each.kind}", escape(each.local), escape(each.remote or "")
+        local, remote = escape(each.local) or "-", "-" if each.remote is None else escape(each.remote) or "unnamed"
+        row = (f"unix {each.kind}", each.state, _number(each.receiving), _number(each.sending), local, remote)
     else:
-        protocol = each.protocol
         local = end_text(each.local, each.local_port)
-        remote = end_text(each.remote, each.remote_port) if each.remote is not None else ""
-    row = (protocol, each.state, _number(each.receiving), _number(each.sending), local, remote)
-    return (*row, _processes(each)) if processes else row
+        remote = "-" if each.remote is None else end_text(each.remote, each.remote_port)
+        row = (each.protocol, each.state, str(each.receiving), str(each.sending), local, remote)
+    return (*row, _processes(each) or "-") if processes else row
 
 
 def _number(value: int | None) -> str:
-    return "" if value is None else str(value)
+    return "-" if value is None else str(value)
 
 
 def _processes(each: Socket) -> str:
@@ -134,7 +142,7 @@ def _fields(each: Socket) -> dict[str, Any]:
     return {
         "protocol": each.protocol,
         "family": each.family or None,
-        "kind": each.kind or None,
+        "unix_type": each.kind or None,
         "state": each.state,
         "local": each.local,
         "local_port": each.local_port,
@@ -179,7 +187,7 @@ def _line(change: Change, output: Output) -> bytes:
         return output.event("change", time=round(now, 3), old=change.old, new=change.new, socket=_fields(each))
     clock = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
     protocol, _, _, _, local, remote, *_ = _row(each, processes=False)
-    ends = f"{local or '-'} <-> {remote}" if remote else local or "-"
+    ends = f"{local} <-> {remote}" if each.remote is not None else local
     owner = f"  {_processes(each)}" if each.processes else ""
     return f"{clock}  {protocol}  {ends}  {change.old or '(new)'} -> {change.new or '(gone)'}{owner}\n".encode(
         "utf-8", "surrogateescape"

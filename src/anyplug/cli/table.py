@@ -1,6 +1,7 @@
 """Tables: drawn by rich on a terminal, plain aligned columns anywhere else, so that ``awk`` and ``grep`` can read them.
 
-Cells are printed as they are: whoever fills them escapes what strangers chose (`anyplug.escape`).
+Cells are printed as they are: whoever fills them escapes what strangers chose (`anyplug.escape`), and writes ``-`` where
+there is nothing.
 """
 
 from __future__ import annotations
@@ -42,11 +43,14 @@ def put_table(output: Output, columns: Sequence[Column], rows: Sequence[Sequence
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """The table in columns that two spaces part, without trailing spaces. An empty cell is ``-``."""
+    """The table in columns that two spaces part. The last column is not filled up."""
     titles = tuple(column.title for column in columns)
     widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
-    form = "  ".join(f"%{'' if column.right else '-'}{width}s" for column, width in zip(columns, widths, strict=True))
-    return "".join([f"{form % tuple([cell or '-' for cell in row])}".rstrip() + "\n" for row in (titles, *rows)])
+    places = [f"%{width}s" if column.right else f"%-{width}s" for column, width in zip(columns, widths, strict=True)]
+    if not columns[-1].right:
+        places[-1] = "%s"
+    form = f"{'  '.join(places)}\n"
+    return "".join([form % tuple(row) for row in (titles, *rows)])
 
 
 def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> str:

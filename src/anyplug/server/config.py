@@ -32,6 +32,7 @@ the server listens on `DEFAULT_ADDRESS`. `load` finds every mistake that can be 
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from types import MappingProxyType
@@ -249,7 +250,7 @@ def read_token(path: str) -> tuple[str, str]:
     """
     try:
         with Path(path).open("rb") as file:
-            mode = stat.S_IMODE(Path(path).stat().st_mode)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(TOKEN_MAX + 1)
     except OSError as error:
         problem = "the token file cannot be read"
