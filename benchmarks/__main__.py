@@ -1,4 +1,4 @@
-"""``python -m benchmarks list``, ``run NAME... [--rounds N] [--seconds S]``, ``all``."""
+"""``python -m benchmarks list``, ``run NAME... [--rounds N] [--seconds S] [--first]``, ``all``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from benchmarks import ask, harness, idle_memory, oneway, request_answer, start
+from benchmarks.processes import Process
 
 QUESTIONS = {each.QUESTION.name: each.QUESTION for each in (oneway, request_answer, idle_memory, ask, start)}
 
@@ -20,11 +21,13 @@ def main() -> int:
     for each in (run, everything):
         each.add_argument("--rounds", type=int, help="how often each contestant is measured")
         each.add_argument("--seconds", type=float, help="how long one measurement takes, about")
+        each.add_argument("--first", action="store_true", help="run before all other programs of this machine (root)")
     options = parser.parse_args()
     if options.command == "list":
         for question in QUESTIONS.values():
             print(f"{question.name:<16}{question.asks}")
         return 0
+    Process.first = options.first
     for name in QUESTIONS if options.command == "all" else options.names:
         outcome = harness.answer(
             QUESTIONS[name],

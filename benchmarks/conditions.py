@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.processes import Process
+
 __all__ = ["conditions", "sentence"]
 
 LIBRARIES = ("anyplug", "msgspec", "uvloop", "pyzmq")
@@ -23,6 +25,7 @@ def conditions() -> dict[str, object]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": {name: _version(name) for name in LIBRARIES},
         "load_average": os.getloadavg()[0],
+        "before_others": Process.first,
     }
 
 
@@ -33,7 +36,7 @@ def sentence(found: dict[str, object]) -> str:
     names = ", ".join(f"{name} {number}" for name, number in libraries.items())
     return (
         f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['python']}, {names}; "
-        f"{found['date']}, load {found['load_average']:.1f}"
+        f"{found['date']}, load {found['load_average']:.1f}{', before all others' if found['before_others'] else ''}"
     )
 
 

@@ -75,8 +75,8 @@ class Question:
     unit: str
     contestants: Sequence[Contestant]
     comparisons: Sequence[Comparison]
-    rounds: int = 9
-    seconds: float = 1.0
+    rounds: int = 15
+    seconds: float = 0.5
     """How long one measurement of one contestant takes, about."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 50
 SIZE = 100
-WARM = 0.3
+WARM = 0.1
 
 
 def serve_bytes() -> None:

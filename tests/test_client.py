@@ -75,7 +75,7 @@ def test_arguments_that_do_not_fit_are_found_before_the_network(
     address: str, options: dict[str, Any], kind: type[Exception], word: str
 ) -> None:
     with pytest.raises(kind, match=word):
-        anyplug.connect(address, **options)
+        _ = anyplug.connect(address, **options)
 
 
 async def test_a_server_that_ends_without_an_answer() -> None:

@@ -144,7 +144,8 @@ def connect(
 ) -> Connecting[Any]:
     """Open a conversation.
 
-    Use it as ``async with connect("plug://127.0.0.1/echo") as peer``, or as ``peer = await connect(...)`` and close the peer yourself.
+    Use it as ``async with connect("plug://127.0.0.1/echo") as peer``, or as ``peer = await connect(...)`` and close the
+    peer yourself.
 
     Args:
         address: where to, as text or as an `Address`.

@@ -142,9 +142,7 @@ class Intake(Generic[T]):
             self._sort(Data(bodies))
         else:
             inbound.incoming.push(bodies)
-        if inbound.incoming.size > self.link.limits.queue:
-            self.link.pause_reading()
-        self._wake()
+        self._arrived()
 
     def handle(self, event: Event) -> None:
         """Anything else that happened."""
@@ -154,7 +152,12 @@ class Intake(Generic[T]):
             self._refuse(event)
         else:
             self._sort(event)
-            self._wake()
+            self._arrived()
+
+    def _arrived(self) -> None:
+        if self.incoming.size > self.link.limits.queue:
+            self.link.pause_reading()
+        self._wake()
 
     def _sort(self, event: Event) -> None:
         for future, outcome in self._inbound.take((event,)):
@@ -184,6 +187,8 @@ class Intake(Generic[T]):
         session = cast("PlugSession", self.link.session)
         for number, _ in event.items:
             session.send_error(number, Code.UNSUPPORTED, "this service holds a conversation: send and receive messages")
+        if session.queued > self.link.limits.queue:
+            self.link.finish(Code.SLOW, "requests that nobody answers here, and their refusals are not taken")
 
     def _finish(self, error: AnyplugError) -> None:
         for future, outcome in self._inbound.finish(error):

@@ -80,8 +80,8 @@ def test_a_peer_that_takes_nothing_ends_the_send_with_a_timeout_and_the_connecti
 
 
 def test_a_slow_peer_is_no_stuck_peer() -> None:
-    """Each piece that is taken gives it its time anew, and shows that it lives: no PING gets through meanwhile."""
-    clock = Clock(step=0.01)
+    """Each piece that is taken gives it its time anew."""
+    clock = Clock(step=0.5)
     connection, far = opened(limits=Limits(write=10.0), now=clock, tick=0.001)
 
     def take_a_piece() -> None:

@@ -168,6 +168,29 @@ def test_a_sender_that_waits_keeps_the_connection_alive_too() -> None:
         far.sock.close()
 
 
+def test_a_peer_that_takes_a_large_message_slowly_lives_though_no_ping_gets_through_to_it() -> None:
+    connection, far = opened()
+    line = connection._pump.line
+    with pytest.raises(Timeout):
+        connection.ask(b"x" * 4_000_000, timeout=0)
+    now = line.looked_at
+    for second in range(200):
+        now += 1
+        line.look(now, reading=True)
+        if not second % 10:
+            far.read()
+            line.turn(read=False)
+    assert len(line.outlet) > 0
+    line.check()
+    began = now
+    while line.broken is None:
+        now += 1
+        line.look(now, reading=True)
+    assert now - began <= 45
+    far.sock.close()
+    connection.close()
+
+
 def beats(connection: Connection[Any], count: int) -> None:
     for _ in range(count):
         connection._pump.beat()

@@ -128,7 +128,7 @@ def test_a_packet_larger_than_can_be_read_is_one_error_and_the_next_is_received(
         with pytest.raises(TooLarge, match="packet"):
             connection.receive()
         assert connection.receive() == b"next"
-    sock.close()
+        sock.close()
 
 
 def test_packets_wait_in_order_while_the_peer_takes_none() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from anyplug.blocking import Broken, Code, Connection, ConnectionClosed, Limits, Timeout
+from anyplug.blocking import Broken, Code, Connection, ConnectionClosed, DecodeError, Limits, Timeout
 from anyplug.blocking.waiter import take
 from tests.blocking.far import PATIENCE, Running, opened, plain, reset
 from tests.blocking.watched import watch
@@ -371,6 +371,22 @@ def test_messages_that_come_together_wake_as_many_receivers(many: bool) -> None:
         behind(connection, 1)
         far.say(encode("one"), encode("two"))
         assert (first.result(), second.result()) == ("one", ["two"] if many else "two")
+        far.sock.close()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_bad_message_is_the_error_of_one_receiver_and_the_next_message_goes_to_another(many: bool) -> None:
+    connection, far = opened(type=int, tick=1000)
+    stream = watch(connection)
+    with connection:
+        first = Running(connection.receive_many if many else connection.receive)
+        assert stream.reading.wait(PATIENCE)
+        second = Running(connection.receive)
+        behind(connection, 1)
+        far.say(encode("bad"), encode(2))
+        with pytest.raises(DecodeError):
+            first.result()
+        assert second.result() == 2
         far.sock.close()
 
 

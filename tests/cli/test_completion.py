@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from anyplug.cli.group import COMMANDS
+from anyplug.cli.group import COMMANDS, COMPLETE
 from tests.cli.commands import anyplug, call
 
 
@@ -18,7 +18,7 @@ def test_the_script_of_a_shell_is_printed(shell: str, mark: bytes) -> None:
     done = anyplug("completion", shell)
     assert (done.status, done.err) == (0, b"")
     assert mark in done.out
-    assert b"_ANYPLUG_COMPLETE" in done.out
+    assert COMPLETE.encode() in done.out
 
 
 def test_another_shell_is_a_mistake() -> None:
@@ -40,7 +40,7 @@ def test_another_shell_is_a_mistake() -> None:
 def test_the_script_asks_the_command_for_words(words: str, offered: set[str]) -> None:
     *_, last = words.split(" ")
     count = len(words.split()) - (1 if last else 0)
-    env = {"_ANYPLUG_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+    env = {COMPLETE: "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
     done = anyplug(env=env)
     assert (done.status, done.err) == (0, b"")
     assert {line.partition(",")[2] for line in done.out.decode().splitlines() if line} == offered

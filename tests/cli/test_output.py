@@ -22,7 +22,7 @@ async def test_data_goes_to_whatever_stands_in_for_standard_output() -> None:
 
 async def test_a_pipe_that_is_full_holds_up_nothing_else() -> None:
     near, far = os.pipe()
-    with os.fdopen(far, "wb") as pipe, redirect_stdout(TextIOWrapper(pipe)):
+    with os.fdopen(far, "w") as pipe, redirect_stdout(pipe):
         putting = asyncio.create_task(Output().put(bytes(1_000_000)))
         size = 0
         while size < 1_000_000:

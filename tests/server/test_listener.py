@@ -344,3 +344,23 @@ async def test_a_frame_of_an_unknown_kind_in_a_conversation() -> None:
         assert "good" in str(events[0])
         assert "unknown frame kind 99" in str(events + await client.events())
         await client.close()
+
+
+async def test_a_flood_of_requests_to_a_conversation_that_takes_no_refusals_is_ended() -> None:
+    async def stay(peer: anyplug.Connection[str]) -> None:
+        async for _ in peer:
+            pass
+
+    service = conversation("stay", stay, type=str)
+    async with serve(PLUG, services=(service,), limits=Limits(queue=64 * 1024)) as server:
+        client = await PlugClient.to(server.addresses[0])
+        await client.open("stay", codec="text")
+        flood = b"".join(encode_frame(Kind.REQUEST, HEADER.pack(n + 1) + b"?") for n in range(20_000))
+        try:
+            async with asyncio.timeout(5):
+                while server.connections:
+                    client.writer.write(flood)
+                    await asyncio.wait([asyncio.ensure_future(client.writer.drain())], timeout=0.05)
+        except ConnectionError:
+            pass
+        client.reset()

@@ -206,7 +206,7 @@ async def test_too_many_requests_at_once_wait_their_turn() -> None:
     async with serve(PLUG, services=(reply("count", count),), limits=Limits(requests=10)) as server:
         async with anyplug.connect(f"{server.addresses[0]}/count") as peer:
             assert await peer.ask_many(list(range(5000))) == list(range(5000))
-    assert most > 1
+    assert 1 < most <= 10
 
 
 async def test_a_handler_that_holds_the_loop_is_named() -> None:

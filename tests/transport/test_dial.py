@@ -121,6 +121,8 @@ async def test_this_sides_address_can_be_chosen(connect: Dial, tmp_path: Path) -
         with pytest.raises(ConnectError) as caught:
             await connect(bound.address, local=("127.0.0.1", port))
         assert caught.value.problem == f"this side's own address for 127.0.0.1:{bound.address.port} is taken"
+    with listening("udp", tmp_path) as bound, await connect(bound.address, local=("127.0.0.3", 0)) as sock:
+        assert sock.getsockname()[0] == "127.0.0.3"
     with listening("path", tmp_path) as bound, await connect(bound.address, local=("127.0.0.1", 0)) as sock:
         assert sock.getsockname() == ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from errno import ECONNREFUSED, ENOBUFS, EPIPE
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -182,6 +182,25 @@ async def test_what_a_peer_sent_before_it_closed_on_us_still_arrives(pair: Pair)
     assert recorder.packets == [b"an answer", b"another"]
     assert isinstance(recorder.error, ConnectionResetError)
     assert "eof" not in recorder.calls
+
+
+class Resetting(socket.socket):
+    """A socket whose reading says that the connection was reset, for ever."""
+
+    def recv_into(self, *args: Any) -> int:
+        raise ConnectionResetError(104, "reset")
+
+
+@both_loops
+@pytest.mark.parametrize("kind", [socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
+async def test_a_reset_that_stays_ends_the_connection(kind: int) -> None:
+    one, other = connected(kind)
+    with other, Resetting(fileno=one.detach()) as sock:
+        other.send(b"x")
+        recorder = Recorder()
+        await over(sock, recorder)
+        await recorder.lost()
+        assert isinstance(recorder.error, ConnectionResetError)
 
 
 @both_loops

@@ -107,10 +107,11 @@ class Pump(Generic[T]):
         """
         deadline = self.deadline(timeout)
         with self.lock:
-            while not self.ready:
-                if not self._decode():
+            try:
+                while not self.ready and not self._decode():
                     self._await_arrival(deadline, timeout)
-            self._took()
+            finally:
+                self._hand_out()
 
     def take_many(self, timeout: float | None) -> list[T]:
         """All that has come, at least one; waits and raises as `refill`.
@@ -118,17 +119,19 @@ class Pump(Generic[T]):
         An error further back is raised by a later call.
         """
         deadline = self.deadline(timeout)
-        while True:
+        taken: list[T] = []
+        while not taken:
             with self.lock:
-                while not self.ready and not self._decode():
-                    self._await_arrival(deadline, timeout)
-                taken: list[T] = []
-                with contextlib.suppress(IndexError):
-                    taken.extend(map(deque.popleft, repeat(self.ready)))
-                if taken:
-                    self._take_rest(taken)
-                    self._took()
-                    return taken
+                try:
+                    while not self.ready and not self._decode():
+                        self._await_arrival(deadline, timeout)
+                    with contextlib.suppress(IndexError):
+                        taken.extend(map(deque.popleft, repeat(self.ready)))
+                    if taken:
+                        self._take_rest(taken)
+                finally:
+                    self._hand_out()
+        return taken
 
     def _take_rest(self, taken: list[T]) -> None:
         """All that waits behind; an error there is kept for the next call."""
@@ -137,9 +140,9 @@ class Pump(Generic[T]):
         except AnyplugError as error:
             self._error = error
 
-    def _took(self) -> None:
-        """There is room again for who asks, and perhaps a message for another thread."""
-        if self.ready or self.line.inbound.incoming:
+    def _hand_out(self) -> None:
+        """What this thread leaves may be for another, and there may be room again for what is asked."""
+        if self.ready or self._error is not None or self.line.inbound.incoming:
             self.line.arrived()
         self._hand_on()
 
@@ -164,12 +167,9 @@ class Pump(Generic[T]):
         try:
             if not self.wait(waiter, deadline):
                 raise Timeout("a message", timeout or 0)
-        except BaseException:
-            if waiter.done:  # it was this thread's turn, which goes to another now
-                line.arrived()
-            else:
+        finally:
+            if not waiter.done:
                 line.receivers.remove(waiter)
-            raise
 
     # Saying.
 

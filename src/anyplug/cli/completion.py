@@ -5,10 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
-__all__ = ["VARIABLE", "command"]
-
-VARIABLE = "_ANYPLUG_COMPLETE"
-"""The variable by which the script asks for words."""
+__all__ = ["command"]
 
 
 @click.command(
@@ -26,6 +23,7 @@ def command(ctx: click.Context, shell: str) -> int:
     """Print the script that makes SHELL complete the words of anyplug."""
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choice above names only shells that click knows
-    script = kind(ctx.find_root().command, {}, "anyplug", VARIABLE)
+    root = ctx.find_root()
+    script = kind(root.command, {}, f"{root.info_name}", f"_{root.info_name}_COMPLETE".upper())
     click.echo(ShellComplete.source(script))
     return 0

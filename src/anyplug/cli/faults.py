@@ -113,6 +113,8 @@ _REFUSED: Final[Mapping[Code, str]] = {
 def explain(error: AnyplugError) -> Fault:
     """What to tell of an error."""
     for kind in type(error).__mro__:
+        if kind is LocalError and kind is not type(error):
+            break  # a kind of its own that has no row is no mistake on the command line
         tell = _TELLERS.get(kind)
         if tell is not None:
             return tell(error)
@@ -177,4 +179,4 @@ _TELLERS: Final[Mapping[type, Callable[..., Fault]]] = {
     Broken: _plainly("broken"),
     Timeout: _timeout,
 }
-"""How each kind of error is told; the most derived kind counts."""
+"""How each kind of error is told; the most derived kind counts, and `LocalError` for nothing derived from it."""

@@ -49,6 +49,7 @@ class Output:
         self.terminal = self._fd >= 0 and os.isatty(self._fd)
         """Whether standard output is a terminal."""
         self._hand: Hand | None = None
+        self._lock = Lock()  # an event is never written into the middle of another
         self._colour = wants_colour(os.environ, terminal=sys.stderr is not None and sys.stderr.isatty())
 
     # Data.
@@ -67,7 +68,6 @@ class Output:
                 from anyplug.cli.hand import Hand
 
                 self._hand = Hand()
-        self._lock = Lock()  # an event is never written into the middle of another
             await self._hand.do(partial(self.write, data))
         else:
             self.write(data)

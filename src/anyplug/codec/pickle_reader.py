@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from anyplug.codec import pickle_calls as calls
-from anyplug.codec import pickle_containers as containers
-from anyplug.codec import pickle_scalars as scalars
+import anyplug.codec.pickle_calls as calls
+import anyplug.codec.pickle_containers as containers
+import anyplug.codec.pickle_scalars as scalars
 from anyplug.codec.pickle_machine import Constructor, Machine, kind_name
 from anyplug.errors import DecodeError
 

@@ -55,13 +55,8 @@ class Lines(Framing):
             EncodeError: it holds an LF, or ends in a CR: the other end would read another message.
             TooLarge: it is longer than the limit.
         """
-        if len(body) > self.limit:
-            raise TooLarge("line", size=len(body), limit=self.limit)
-        if _LF in body:
-            at = body.index(b"\n")
-            raise EncodeError("lines", f"a line break at byte {at:,}; send each line by itself, or use framing prefix")
-        if body.endswith(b"\r"):
-            raise EncodeError("lines", "the message ends in a CR, which reads as a line end; use framing prefix")
+        if len(body) > self.limit or _LF in body or _CR in body:
+            self._check(body)
         return body + b"\n"
 
     def encode_many(self, bodies: Sequence[bytes]) -> bytes:
@@ -70,6 +65,16 @@ class Lines(Framing):
         if len(joined) <= self.limit and _CR not in joined and joined.count(b"\n") == len(bodies):
             return joined
         return super().encode_many(bodies)
+
+    def _check(self, body: bytes) -> None:
+        """Look closer at a message that is not plainly a line; raises as `encode`."""
+        if len(body) > self.limit:
+            raise TooLarge("line", size=len(body), limit=self.limit)
+        if _LF in body:
+            at = body.index(b"\n")
+            raise EncodeError("lines", f"a line break at byte {at:,}; send each line by itself, or use framing prefix")
+        if body.endswith(b"\r"):
+            raise EncodeError("lines", "the message ends in a CR, which reads as a line end; use framing prefix")
 
 
 class LinesDecoder(Decoder):

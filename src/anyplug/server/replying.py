@@ -168,12 +168,13 @@ class TaskSink(_Answering):
     Messages are answered one after the other, in order; requests side by side, up to `limits.requests`.
     """
 
-    __slots__ = ("_ended", "_queue", "_running", "_tasks")
+    __slots__ = ("_ended", "_queue", "_running", "_tasks", "_waiting")
 
     def __init__(self, service: Service, codec: Codec[Any], link: Link, log: Log) -> None:
         super().__init__(service, codec, link, log)
         self._queue: deque[bytes] = deque()
         self._running = False
+        self._waiting: deque[Item] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
 
@@ -188,8 +189,8 @@ class TaskSink(_Answering):
     def handle(self, event: Event) -> None:
         """Requests came, or the end."""
         if isinstance(event, Requests):
-            for number, body in event.items:
-                self._start(self._answer(number, body))
+            self._waiting += event.items
+            self._start_waiting()
         elif isinstance(event, Ended):
             self._ended = True
             self._finish_if_done()
@@ -198,8 +199,12 @@ class TaskSink(_Answering):
         self._pause_if_full()
 
     def _pause_if_full(self) -> None:
-        if len(self._tasks) + len(self._queue) >= self._link.limits.requests:
+        if self._full:
             self._link.pause_reading()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._tasks) + len(self._queue) + len(self._waiting) >= self._link.limits.requests
 
     def writable(self) -> None:
         """The peer takes answers again; tasks that wait for it are woken by the link."""
@@ -215,8 +220,14 @@ class TaskSink(_Answering):
         """The stream is gone: cancel what was being answered."""
         self._ended = True
         self._queue.clear()
+        self._waiting.clear()
         for task in self._tasks:
             task.cancel()
+
+    def _start_waiting(self) -> None:
+        """One read can bring more requests than may be answered at once: the others wait here."""
+        while self._waiting and len(self._tasks) < self._link.limits.requests:
+            self._start(self._answer(*self._waiting.popleft()))
 
     def _start(self, work: Any) -> None:
         task = self._link.loop.create_task(work)
@@ -227,12 +238,13 @@ class TaskSink(_Answering):
         self._tasks.discard(task)
         if not task.cancelled():
             task.result()
-        if len(self._tasks) + len(self._queue) < self._link.limits.requests:
+        self._start_waiting()
+        if not self._full:
             self._link.resume_reading()
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
-        if self._ended and not self._tasks:
+        if self._ended and not self._tasks and not self._waiting:
             self._link.finish()
 
     async def _answer_queue(self) -> None:

@@ -150,7 +150,7 @@ class Link(asyncio.Protocol):
             self.sink.messages(bodies)
         if session.happened:
             self._hand_over()
-        if session.queued:
+        if session.queued and not self.writing_paused:
             self.flush()
 
     def say_now(self, body: bytes) -> None:
@@ -208,6 +208,8 @@ class Link(asyncio.Protocol):
             if not room.done():
                 room.set_result(None)
         self.sink.writable()
+        if self.session.queued and not self._over:
+            self.flush_soon()
 
     # What the ends of the conversation call.
 

@@ -12,6 +12,7 @@ square. A frame is judged by its header alone, before anything of its payload is
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
 from struct import Struct
 
 from anyplug.errors import ProtocolError, TooLarge
@@ -85,6 +86,17 @@ def encode_frame(kind: Kind, payload: bytes) -> bytes:
     return HEADER.pack(kind << 24 | len(payload)) + payload
 
 
+@cache
+def _most_of(message: int) -> tuple[int, ...]:
+    """The largest payload of each kind, where messages have this limit; one tuple for all connections."""
+    most = {
+        **dict.fromkeys(Kind, min(FRAME_MAX, message + ID_SIZE)),
+        **_CONTROL_MAX,
+        Kind.DATA: min(FRAME_MAX, message),
+    }
+    return tuple(most[kind] for kind in Kind)
+
+
 class FrameDecoder:
     """Bytes in, runs of frames out. The contract of errors is that of `anyplug.framing.Decoder`.
 
@@ -98,8 +110,7 @@ class FrameDecoder:
         self._held = bytearray()
         self._need = 0
         self._message = message
-        self._most = [_CONTROL_MAX.get(kind, min(FRAME_MAX, message + ID_SIZE)) for kind in Kind]
-        self._most[Kind.DATA] = min(FRAME_MAX, message)
+        self._most = _most_of(message)
         self.error: ProtocolError | None = None
         """The fault that ended this stream, or None. Look at it after each `feed`."""
 

@@ -36,7 +36,8 @@ class Incoming(Generic[T]):
     def __init__(self, codec: Codec[T]) -> None:
         self._codec = codec
         self._batches: deque[list[bytes] | AnyplugError] = deque()
-        self._mixed: deque[bytes] = deque()  # what is left of a batch with a bad message, decoded one by one
+        # What is left of a batch with a bad message, decoded one by one; made when needed, for a deque takes 760 bytes.
+        self._mixed: deque[bytes] | None = None
         self._error: AnyplugError | None = None
         self.ready: deque[T] = deque()
         """Decoded messages. The hot path takes from its left directly; `refill` fills it when it is empty."""
@@ -78,16 +79,16 @@ class Incoming(Generic[T]):
             try:
                 self.ready.extend(self._codec.decode_many(bodies))
             except DecodeError:
-                self._mixed.extend(bodies)
+                self._mixed = deque(bodies)
                 self.size += _cost(bodies)
             else:
                 return True
-        self._refill_singly()
+        self._refill_singly(self._mixed)
         return True
 
-    def _refill_singly(self) -> None:
+    def _refill_singly(self, mixed: deque[bytes]) -> None:
         """Decode up to the next bad message, whose error comes after them; each message is looked at once."""
-        ready, mixed = self.ready, self._mixed
+        ready = self.ready
         while mixed:
             body = mixed.popleft()
             self.size -= len(body) + MESSAGE_COST

@@ -31,7 +31,7 @@ __all__ = ["Session"]
 class Session(ABC):
     """One end of one conversation."""
 
-    __slots__ = ("happened", "_out", "_why", "batches", "queued", "received", "receiving", "sending")
+    __slots__ = ("_out", "_why", "batches", "happened", "queued", "received", "receiving", "sending")
 
     has_requests: bool = False
     """Whether requests carry ids on this session. Without ids an answer is the next message."""
