@@ -75,7 +75,7 @@ def _speaker(kind: Kind) -> str:
 
 def codes() -> str:
     """Every code that crosses the wire."""
-    meaning = docs_of("errors.py", "Code")
+    meaning = docs_of("codes.py", "Code")
     return _table(("code", "word", "meaning"), ((int(code), f"`{code.word}`", meaning[code.name]) for code in Code))
 
 

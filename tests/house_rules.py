@@ -51,14 +51,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire",),
     ("framing",),
     ("codec",),
-    ("messages", "address", "limits", "errors", "escape", "version"),
+    ("messages", "address", "limits", "errors", "codes", "escape", "version"),
 )
 """The parts of the package from the top down. A part imports from lower rows, and from its own row unless kept APART.
 
 `_name.py` belongs to the part `name`.
 """
 
-BELOW = frozenset({"wire", "framing", "codec", "messages", "address", "limits", "errors", "escape", "version", "plan"})
+BELOW = frozenset({"wire", "framing", "codec", "messages", "address", "limits", "errors", "codes", "escape", "version", "plan"})
 """The parts below the line."""
 
 APART: Mapping[frozenset[str], frozenset[tuple[str, str]]] = {frozenset({"__init__", "blocking"}): frozenset()}

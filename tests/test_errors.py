@@ -381,6 +381,7 @@ def test_every_public_name_is_described() -> None:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
                     assert ast.get_docstring(method), f"{node.name}.{method.name}"
+    tree = ast.parse(inspect.getsource(inspect.getmodule(Code) or errors))
     codes = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Code")
     for place, entry in enumerate(codes.body):
         if isinstance(entry, ast.Assign):
