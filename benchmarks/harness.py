@@ -114,7 +114,7 @@ def answer(
     samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in question.contestants}
     count = question.rounds if rounds is None else rounds
     for number in range(count):
-        shift = number % len(question.contestants)
+        shift = number // 2 % len(question.contestants)
         order = [*question.contestants[shift:], *question.contestants[:shift]]
         for contestant in order if number % 2 == 0 else reversed(order):
             sample = contestant.measure(question.seconds if seconds is None else seconds)

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import resource
+import select
 import subprocess
 import sys
 import tempfile
@@ -21,11 +22,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["LOAD_CORE", "SERVER_CORE", "Process", "build", "play", "role", "run_json"]
+__all__ = ["LOAD_CORE", "SERVER_CORE", "Process", "build", "play", "prepare", "role", "run_json"]
 
 HERE = Path(__file__).parent
-PATIENCE = 120.0
-"""The longest that a process may take to end by itself, seconds."""
+PATIENCE = 60.0
+"""The longest that a process may take to say what it measured, or to end by itself, seconds."""
 
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
@@ -60,29 +61,24 @@ class Process:
     figures are those of a quiet machine, and whoever else works on it waits."""
 
     def __init__(self, command: Sequence[str], *, core: int) -> None:
-        def prepare() -> None:
-            os.sched_setaffinity(0, {core})
-            if self.first:
-                os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=HERE.parent,
-            preexec_fn=prepare,  # noqa: PLW1509 - the harness has one thread
+            preexec_fn=lambda: prepare(core),  # noqa: PLW1509 - the harness has one thread
         )
         self.pid = self._process.pid
 
     def line(self) -> str:
-        """The next line that it prints."""
+        """The next line that it prints: one to each thing it was asked, so that none waits in our buffer."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        line = self._process.stdout.readline() if ready else ""
         if not line:
-            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait(PATIENCE)}, and said nothing")
+            how = f"ended with {self._process.wait(PATIENCE)}" if ready else f"went on for {PATIENCE:g} s"
+            raise RuntimeError(f"{self._process.args!r} {how}, and said nothing")
         return line.strip()
 
     def tell(self, line: str) -> str:
@@ -121,6 +117,15 @@ class Process:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def prepare(core: int) -> None:
+    """Called in a new process, before its program: where and how it runs."""
+    os.sched_setaffinity(0, {core})
+    if Process.first:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def run_json(command: Sequence[str], *, core: int = LOAD_CORE) -> dict[str, float]:

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import Comparison, Contestant, Question, Sample
+from benchmarks.processes import SERVER_CORE, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +26,15 @@ COMMAND = Path(sys.executable).parent / "anyplug"
 def once(command: Sequence[str]) -> float:
     """Milliseconds from start to end."""
     began = perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=lambda: prepare(SERVER_CORE))
     return (perf_counter() - began) * 1e3
 
 
 def import_time(program: str) -> float:
     """What ``-X importtime`` counts for all of a program's imports, milliseconds."""
     command = [sys.executable, "-X", "importtime", "-c", program]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stderr.splitlines()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=lambda: prepare(SERVER_CORE))
+    lines = done.stderr.splitlines()
     return (
         sum(int(line.split("|")[0].split(":")[1]) for line in lines if line.split("|")[0].strip()[-1].isdigit()) / 1e3
     )

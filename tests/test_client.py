@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import anyplug
 from anyplug import AddressError, ConnectError, Connection, Limits, LocalError
+from anyplug.messages import Welcome
 from anyplug.services import default_services
+from anyplug.wire import PlugSession, Role
 from tests.server.serving import serve
 
 if TYPE_CHECKING:
@@ -88,6 +91,25 @@ async def test_a_server_that_ends_without_an_answer() -> None:
     with pytest.raises(ConnectError, match="ended it before it answered") as caught:
         await anyplug.connect(f"plug://127.0.0.1:{port}/echo")
     assert caught.value.step == "handshake"
+    listener.close()
+
+
+async def test_a_server_that_answers_in_another_codec_is_refused() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = PlugSession(Role.SERVER, Limits())
+        session.receive_data(await reader.read(1000))
+        session.send_welcome(Welcome(service="echo", codec="json"))
+        writer.write(session.data_to_send())
+        with suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    with pytest.raises(
+        ConnectError, match=r"answers in codec 'json', asked for was 'msgpack'.*connect with codec='json'"
+    ):
+        await anyplug.connect(f"plug://127.0.0.1:{port}/echo")
     listener.close()
 
 

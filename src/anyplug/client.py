@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from anyplug.address import Address
 from anyplug.connection import Connection
-from anyplug.errors import AnyplugError, Refused
+from anyplug.errors import AnyplugError, ConnectError, Refused
 from anyplug.intake import Intake
 from anyplug.limits import DEFAULTS
 from anyplug.plan import Plan, make_plan
 from anyplug.transport.dial import dial
-from anyplug.transport.handshake import handshake_error
+from anyplug.transport.handshake import check_codec, handshake_error
 from anyplug.transport.link import Link
 from anyplug.transport.options import DEFAULT_OPTIONS
 from anyplug.transport.packets import PacketTransport
@@ -93,9 +93,12 @@ class Connecting(Generic[T]):
         assert intake.opening is not None  # noqa: S101 - for the type checker; the caller has looked
         try:
             async with asyncio.timeout_at(deadline):
-                await intake.opening
+                check_codec(await intake.opening, self._plan.codec.name, str(self._address))
         except Refused:
             link.finish()
+            raise
+        except ConnectError:
+            link.abort()
             raise
         except (AnyplugError, TimeoutError) as error:
             link.abort()

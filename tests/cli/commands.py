@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -44,6 +45,8 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def start(*words: str, **options: object) -> subprocess.Popen[bytes]:
     """A running command; its standard streams are pipes where nothing else is said."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in the background; its children would ignore it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()}
     return subprocess.Popen([sys.executable, "-m", "anyplug", *words], **{**streams, **options})  # type: ignore[call-overload,no-any-return]
 

@@ -71,6 +71,7 @@ def test_without_words_the_help_is_shown_as_a_mistake() -> None:
         (["asc"], "error: No such command 'asc'\nhint: did you mean ask?\n"),
         (["zzz"], "error: No such command 'zzz'\nhint: see `anyplug --help`\n"),
         (["ask", "--frming", "raw"], "error: No such option '--frming'\nhint: did you mean '--framing'?\n"),
+        (["ask", "h", "-5"], "'-5'\nhint: see `anyplug ask --help`; a text that begins with a dash goes behind --\n"),
         (["receive"], "error: Missing argument 'ADDRESS'\nhint: see `anyplug receive --help`\n"),
         (["ask", "plgu://127.0.0.1/echo", "x"], "hint: did you mean plug://127.0.0.1/echo?\n"),
         (["ask", "tcp://127.0.0.1", "x"], "error: 'tcp://127.0.0.1' is not an address: the port is nothing"),

@@ -200,6 +200,15 @@ def test_addresses_of_the_command_line_stand_beside_the_file(waiting: str) -> No
         assert serving.end()[0] == 0
 
 
+def test_an_address_that_both_name_is_as_the_command_line_says(tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text(f'listen = "unix://{tmp_path}/sock?service=echo"\n')
+    with Serving(str(file), "--listen", f"unix://{tmp_path}/sock?service=greet") as serving:
+        assert serving.addresses == [f"unix://{tmp_path}/sock?service=greet"]
+        serving.signal(signal.SIGTERM)
+        assert serving.end()[0] == 0
+
+
 def test_a_token_is_asked_for(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret\n")

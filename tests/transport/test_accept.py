@@ -421,7 +421,7 @@ EXHAUSTED = """
             fresh = nonblocking(socket.socket())
             await loop.sock_connect(fresh, where)
             try:
-                async with asyncio.timeout(1.5):
+                async with asyncio.timeout(10):
                     await arrived.wait()
                 recovered = True
             except TimeoutError:

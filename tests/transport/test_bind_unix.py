@@ -9,6 +9,8 @@ import stat
 import sys
 import threading
 from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +24,6 @@ from tests.transport.processes import NOBODY, needs_root, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from anyplug.transport import Bound
 
@@ -246,12 +247,18 @@ def test_the_lock_of_a_folder_is_waited_for_but_not_for_ever(tmp_path: Path) -> 
         os.close(other)
 
 
+@pytest.fixture
+def common() -> Iterator[Path]:
+    """A folder that other users can reach, which those of pytest are not."""
+    with TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o711)
+        yield path
+
+
 @needs_root
-def test_other_users_are_told_what_they_may_not_do(tmp_path: Path) -> None:
-    tmp_path.chmod(0o711)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    shut, ours = tmp_path / "shut", tmp_path / "ours"
+def test_other_users_are_told_what_they_may_not_do(common: Path) -> None:
+    shut, ours = common / "shut", common / "ours"
     shut.mkdir(mode=0o755)
     ours.mkdir()
     os.chown(ours, NOBODY, NOBODY)
@@ -273,8 +280,8 @@ def test_other_users_are_told_what_they_may_not_do(tmp_path: Path) -> None:
                     found.append(error.problem)
         print(json.dumps(found))
     """
-    with bind(at(tmp_path / "live")):
-        live, shut_out, unlisted = (str(tmp_path / each) for each in ("live", "shut/s", "ours/s"))
+    with bind(at(common / "live")):
+        live, shut_out, unlisted = (str(common / each) for each in ("live", "shut/s", "ours/s"))
         assert run_python(code, live, shut_out, unlisted, measured=False) == [
             "another user's socket is there; choose another path",
             f"this user may not use unix:{live}",

@@ -186,11 +186,11 @@ async def test_a_black_hole_is_passed_by(connect: Dial, tmp_path: Path) -> None:
 
 async def test_all_ends_are_named_with_what_became_of_them(connect: Dial) -> None:
     with black_hole() as hole, closed_port() as closed:
-        ends = [end(hole), end(closed), end(closed, "127.0.0.2")]
+        ends = [end(closed), end(closed, "127.0.0.2"), end(hole)]
         with pytest.raises(ConnectError) as caught:
-            await connect(parse("tcp://three.example:1"), timeout=0.6, lookup=lambda *_: ends)
+            await connect(parse("tcp://three.example:1"), timeout=0.5, lookup=lambda *_: ends)
         assert str(caught.value) == (
-            f"cannot connect to tcp://three.example:1: no answer from 127.0.0.1:{hole} within 0.6 s; "
+            f"cannot connect to tcp://three.example:1: no answer from 127.0.0.1:{hole} within 0.5 s; "
             f"nothing listens on 127.0.0.1:{closed} or 127.0.0.2:{closed} (step: connect); "
             "start the server, or check the port"
         )

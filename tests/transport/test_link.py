@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anyplug import Broken, Code, Limits, Timeout
+from anyplug import Broken, Code, Limits
 from anyplug.framing import make_framing
 from anyplug.messages import Data, Ended, Event, Fault
 from anyplug.transport.link import GATHER, LINGER, Link
@@ -185,11 +185,23 @@ async def test_a_peer_that_takes_a_little_is_not_cut() -> None:
     setting = plain(Limits(queue=1000, write=30))
     setting.away.pause_reading()
     now = setting.loop.time()
+    setting.link.session.send_data(b"x" * 20_000)
+    setting.link.flush()
     for second in range(0, 300, 20):
+        setting.near._queued -= 1000
+        setting.link.tick(now + second)
+    assert not setting.sink.events
+
+
+async def test_a_peer_that_takes_nothing_is_cut_though_more_is_said() -> None:
+    setting = plain(Limits(queue=1000, write=30))
+    setting.away.pause_reading()
+    now = setting.loop.time()
+    for second in range(0, 40, 10):
         setting.link.session.send_data(b"x" * 1000)
         setting.link.flush()
         setting.link.tick(now + second)
-    assert not setting.sink.events
+    assert isinstance(setting.sink.events[0], Fault)
 
 
 async def test_a_silent_peer_is_asked_and_then_broken() -> None:
@@ -223,6 +235,21 @@ async def test_an_answer_to_ping_keeps_it_alive() -> None:
     assert not any(isinstance(event, Fault) for event in setting.sink.events)
 
 
+async def test_a_peer_that_takes_a_large_message_slowly_lives() -> None:
+    setting = plug(Limits(queue=1000))
+    setting.away.pause_reading()
+    setting.link.session.send_data(b"x" * 100_000)
+    setting.link.flush()
+    now = setting.loop.time()
+    for second in range(60):
+        setting.near._queued -= 1000  # the peer takes a little
+        setting.link.tick(now + second)
+    assert not setting.sink.events
+    for second in range(60, 95):
+        setting.link.tick(now + second)
+    assert isinstance(setting.sink.events[0], Fault)
+
+
 async def test_a_message_that_does_not_get_finished_is_cut() -> None:
     setting = plain()
     now = setting.loop.time()
@@ -233,7 +260,8 @@ async def test_a_message_that_does_not_get_finished_is_cut() -> None:
     await setting.settle()
     fault = setting.sink.events[0]
     assert isinstance(fault, Fault)
-    assert isinstance(fault.error, Timeout)
+    assert isinstance(fault.error, Broken)
+    assert "the rest of a message of the peer" in str(fault.error)
     assert setting.left == 1
 
 

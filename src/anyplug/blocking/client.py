@@ -11,12 +11,12 @@ from anyplug.blocking.line import Line
 from anyplug.blocking.outlet import Outlet
 from anyplug.blocking.pump import TICK, Pump
 from anyplug.blocking.stream import Stream
-from anyplug.errors import AnyplugError, Broken, ConnectError, LocalError, ProtocolError, Refused
+from anyplug.errors import AnyplugError, Broken, LocalError, ProtocolError, Refused
 from anyplug.limits import DEFAULTS
 from anyplug.messages import Fault, Refusal, Welcome
 from anyplug.plan import make_plan
 from anyplug.transport.blocking_dial import dial_blocking
-from anyplug.transport.handshake import handshake_error
+from anyplug.transport.handshake import check_codec, handshake_error
 from anyplug.transport.options import DEFAULT_OPTIONS
 from anyplug.wire import Inbound
 
@@ -137,7 +137,7 @@ def converse(
         if plan.hello is not None:
             within = _Deadline(deadline, timeout, now)
             welcome, rest = _shake_hands(stream, session, str(where), within)
-            _check_codec(welcome, plan.hello.codec, str(where))
+            check_codec(welcome, plan.hello.codec, str(where))
         inbound: Inbound[T, Any] = Inbound(plan.codec, numbered=welcome is not None and welcome.asks)
         line = Line(stream, session, inbound, plan.limits, now())
         if rest:
@@ -202,9 +202,3 @@ def _write(outlet: Outlet, data: bytes = b"") -> Broken | None:
     except Broken as error:
         return error
     return None
-
-
-def _check_codec(welcome: Welcome, asked: str, where: str) -> None:
-    if welcome.codec != asked:
-        problem = f"the server answers in codec {welcome.codec!r}, asked for was {asked!r}"
-        raise ConnectError(where, step="handshake", problem=problem, remedy=f"connect with codec={welcome.codec!r}")

@@ -6,6 +6,7 @@ imported when it runs, or when its own help is asked for.
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
-__all__ = ["COMMANDS", "LazyGroup", "Row", "dispatch", "root"]
+__all__ = ["COMMANDS", "COMPLETE", "LazyGroup", "Row", "dispatch", "root"]
+
+
+_NAME: Final = "anyplug"
+
+COMPLETE: Final = "_ANYPLUG_COMPLETE"
+"""The variable by which the script of a shell asks for words (the name that click derives from the program's)."""
 
 
 class Row(NamedTuple):
@@ -37,7 +44,9 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "send": Row(lambda: import_module("anyplug.cli.send"), "Send a message, or standard input."),
     "receive": Row(lambda: import_module("anyplug.cli.receive"), "Print messages as they come."),
     "talk": Row(lambda: import_module("anyplug.cli.talk"), "Hold a conversation, line by line."),
+    "scan": Row(lambda: import_module("anyplug.cli.scan"), "Find the open ports of a host."),
     "sockets": Row(lambda: import_module("anyplug.cli.sockets"), "Show what listens and what is connected here."),
+    "addresses": Row(lambda: import_module("anyplug.cli.addresses"), "Show the addresses of this machine."),
     "completion": Row(lambda: import_module("anyplug.cli.completion"), "Print the script for completion."),
 }
 """Every command by its name, in the order of the help."""
@@ -103,14 +112,17 @@ def dispatch(words: Sequence[str]) -> int:
         The exit status.
     """
     try:
-        status: Any = root.main(list(words), prog_name="anyplug", standalone_mode=False)
+        if COMPLETE in os.environ:
+            root.main(prog_name=_NAME, complete_var=COMPLETE)
+        with root.make_context(_NAME, list(words)) as context:
+            status: Any = root.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return USAGE
     except click.ClickException as error:
         fault = _usage_fault(error)
-    except click.Abort:
-        raise KeyboardInterrupt from None
     except AnyplugError as error:
         fault = explain(error)
     else:
@@ -126,4 +138,6 @@ def _usage_fault(error: click.ClickException) -> Fault:
     message, question, near = error.format_message().partition(" Did you mean ")
     if question:
         hint = f"did you mean {near}"
+    elif isinstance(error, click.NoSuchOption):
+        hint += "; a text that begins with a dash goes behind --"
     return Fault("usage", printable(message.rstrip(".")), printable(hint), error.exit_code)

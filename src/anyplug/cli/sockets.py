@@ -18,7 +18,7 @@ from anyplug.netinfo.sockets import Wanted, end_text, list_sockets
 from anyplug.netinfo.states import state_word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from anyplug.netinfo.changes import Change
     from anyplug.netinfo.sockets import Protocol, Socket
@@ -85,7 +85,7 @@ def command(watch: bool, interval: float, process: str | None, json: bool, **opt
 
 
 def _wanted(*, listening: bool, port: Sequence[int], state: Sequence[str], process: str, **protocols: bool) -> Wanted:
-    named: list[Protocol] = [name for name in ("tcp", "udp", "unix") if protocols[name]]  # type: ignore[misc]
+    named: list[Protocol] = [name for name in ("tcp", "udp", "unix") if protocols[name]]
     if port and not named:
         named = ["tcp", "udp"]
     return Wanted(
@@ -156,7 +156,7 @@ def _fields(each: Socket) -> dict[str, Any]:
     }
 
 
-def _watch(asked: Callable[[], list[Socket]], output: Output, interval: float) -> int:
+def _watch(asked: _Asked, output: Output, interval: float) -> int:
     """Show changes until Ctrl-C; then how many there were."""
     began = time.monotonic()
     seen = 0

@@ -1,7 +1,7 @@
-"""Tables: drawn by rich on a terminal, plain aligned columns anywhere else, so that ``awk`` and ``grep`` can read them.
+"""Tables: drawn by rich on a terminal, plain aligned columns anywhere else, for ``awk`` and ``grep``.
 
-Cells are printed as they are: whoever fills them escapes what strangers chose (`anyplug.escape`), and writes ``-`` where
-there is nothing.
+Cells are printed as they are: whoever fills them escapes what strangers chose (`anyplug.escape`), and writes ``-``
+where there is nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Netlink: how the kernel of Linux is asked for tables (RFC 3549).
 
-A request is one datagram, its answer many messages in many datagrams, ended by DONE. A message has a header of 16 bytes,
-a body whose first part depends on its type, and attributes (length, type, value), each filled up to 4 bytes.
+A request is one datagram, its answer many messages in many datagrams, ended by DONE. A message has a header of 16
+bytes, a body whose first part depends on its type, and attributes (length, type, value), each filled up to 4 bytes.
 """
 
 from __future__ import annotations
@@ -113,4 +113,3 @@ def _is_last(data: bytes) -> bool:
             return True
         place += (length + 3) & ~3
     return not data
-

@@ -21,6 +21,8 @@ __all__ = ["parse_host", "parse_inet_table", "parse_unix_table", "proc_sockets"]
 
 _TABLES: Final[dict[Protocol, tuple[str, ...]]] = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6"), "unix": ("unix",)}
 
+_LISTEN: Final = ("tcp", 10)
+"""What listens; the tables do not tell how many connections may wait there."""
 _ACCEPTING: Final = 1 << 16
 """The flag of a unix socket that listens (__SO_ACCEPTCON)."""
 _UNIX_STATES: Final[dict[int, str]] = {1: "unconnected", 2: "connecting", 3: "established", 4: "disconnecting"}
@@ -77,7 +79,8 @@ def parse_inet_table(
             (host, port), (peer, peer_port) = _end(fields[1], hosts, byteorder), _end(fields[2], hosts, byteorder)
             number = int(fields[3], 16)
             sending, _, receiving = fields[4].partition(":")
-            facts = (int(receiving, 16), int(sending, 16), int(fields[7]), int(fields[9]))
+            room = None if (protocol, number) == _LISTEN else int(sending, 16)
+            facts = (int(receiving, 16), room, int(fields[7]), int(fields[9]))
         except (IndexError, ValueError, OSError):
             continue
         state = words.get(number) or f"state-{number}"
@@ -108,4 +111,3 @@ def _end(word: str, hosts: dict[str, str], byteorder: Literal["little", "big"]) 
     if name is None:
         name = hosts[host] = parse_host(host, byteorder=byteorder)
     return name, int(port, 16)
-

@@ -27,7 +27,7 @@ from anyplug.netinfo.states import state_mask
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["SOURCES", "Process", "Protocol", "Socket", "Source", "Wanted", "end_text", "list_sockets"]
+__all__ = ["ALL", "SOURCES", "Process", "Protocol", "Socket", "Source", "Wanted", "end_text", "list_sockets"]
 
 Source: TypeAlias = Callable[[Protocol, int], list[Socket]]
 """``(protocol, states)`` to sockets; raises `OSError`. The states are bits, and may be ignored."""
@@ -75,8 +75,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+ALL: Final = Wanted()
+"""Every socket."""
+
+
 def list_sockets(
-    wanted: Wanted = Wanted(), *, processes: bool = False, sources: Sequence[Source] = SOURCES, proc: str = "/proc"
+    wanted: Wanted = ALL, *, processes: bool = False, sources: Sequence[Source] = SOURCES, proc: str = "/proc"
 ) -> list[Socket]:
     """The sockets of this machine, as they are now.
 

@@ -37,10 +37,7 @@ UNIX_STATES: Final[Mapping[int, str]] = {1: "established", 7: "unconnected", 10:
 
 NUMBERS: Final[Mapping[str, frozenset[int]]] = {
     word: frozenset(
-        number
-        for table in (TCP_STATES, UDP_STATES, UNIX_STATES)
-        for number, each in table.items()
-        if each == word
+        number for table in (TCP_STATES, UDP_STATES, UNIX_STATES) for number, each in table.items() if each == word
     )
     for word in (*dict.fromkeys(TCP_STATES.values()), "unconnected")
 }

@@ -11,6 +11,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from anyplug.server.logs import log_to_stderr
 from anyplug.server.notify import Notifier
 from anyplug.transport.inherited import inherited_sockets
 
@@ -50,6 +51,7 @@ def run(server: Server, addresses: Sequence[str | Address]) -> None:
         server.disown()
         await live(server)
 
+    log_to_stderr()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(main())
 

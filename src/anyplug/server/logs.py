@@ -18,7 +18,7 @@ from anyplug.escape import escape
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LINES_PER_SECOND", "JsonFormatter", "LineFormatter", "Log"]
+__all__ = ["LINES_PER_SECOND", "JsonFormatter", "LineFormatter", "Log", "log_to_stderr"]
 
 LINES_PER_SECOND = 20
 """Lines of one event a second. A peer that makes mistakes on purpose cannot fill the disk."""
@@ -101,3 +101,13 @@ def _stamp(record: logging.LogRecord) -> str:
 def _quoted(value: str) -> str:
     value = escape(value)
     return f'"{value}"' if " " in value or "=" in value or not value else value
+
+
+def log_to_stderr(formatter: logging.Formatter | None = None, level: int = logging.INFO) -> None:
+    """Write events to standard error, unless the program has said where they go."""
+    if _LOGGER.hasHandlers():
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter or LineFormatter())
+    _LOGGER.addHandler(handler)
+    _LOGGER.setLevel(level)

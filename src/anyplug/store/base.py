@@ -13,12 +13,14 @@ argument is out of place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from anyplug.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 __all__ = [
     "LABEL_MAX",
@@ -36,8 +38,11 @@ __all__ = [
     "Span",
     "Store",
     "Value",
+    "check_entries",
     "check_label",
+    "check_producer",
     "check_start",
+    "check_value",
 ]
 
 LABEL_MAX: Final = 255
@@ -167,6 +172,37 @@ def check_label(what: str, label: str) -> str:
     if any(each < " " or "\x7f" <= each <= "\x9f" for each in label):
         raise LocalError(f"the name of a {what} holds a control character: {label!r}")
     return label
+
+
+def check_entries(entries: Sequence[Entry]) -> int:
+    """The bytes of all bodies.
+
+    Raises:
+        LocalError: a body is no bytes, a time does not fit 64 bits, or a text holds half a character.
+    """
+    size = 0
+    for entry in entries:
+        check_value(entry.body, entry.received, entry.content_type, entry.sender, entry.name)
+        size += len(entry.body)
+    return size
+
+
+def check_value(body: bytes, time: int, *texts: str) -> None:
+    """Refuse what cannot be kept as it is.
+
+    Raises:
+        LocalError: as `check_entries`.
+    """
+    if type(body) is not bytes:
+        raise LocalError(f"a body is bytes, not {type(body).__name__}")
+    if not -(1 << 63) <= time < 1 << 63:
+        raise LocalError(f"a time is nanoseconds in 64 bits, not {time}")
+    for text in texts:
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise LocalError(f"a text holds half a character: {text[:40]!r}") from error
 
 
 def check_start(position: int) -> int:
@@ -352,7 +388,7 @@ class Store(ABC):
     log: MessageLog
     shelf: Shelf
     generation: str
-    """The identity of this store's life, a UUID: a producer that finds another one knows that the store was replaced."""
+    """The identity of this store's life, a UUID: a producer that finds another knows that the store was replaced."""
 
     @property
     @abstractmethod

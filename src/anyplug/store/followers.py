@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Followers", "settle"]
 
@@ -30,10 +31,10 @@ class Followers:
         """Wait until the end of `place` is past `after`; return it. Raises what `end` was told."""
         with self._lock:
             if self._over is not None:
-                raise self._over
+                raise copy.copy(self._over)
             if (end := self._ends.get(place, 0)) > after:
                 return end
-            future = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(place, []).append((after, future))
         try:
             return await future
@@ -63,14 +64,14 @@ class Followers:
         """There will be nothing more: everybody who waits, now or later, gets `error`."""
         with self._lock:
             self._over = error
-            woken = [(future, error) for waiting in self._waiting.values() for _, future in waiting]
+            woken = [(future, copy.copy(error)) for waiting in self._waiting.values() for _, future in waiting]
             self._waiting.clear()
         settle(woken)
 
 
-def settle(results: list[tuple[asyncio.Future[int], int]] | list[tuple[asyncio.Future[int], Exception]]) -> None:
+def settle(results: Iterable[tuple[asyncio.Future[Any], object]]) -> None:
     """Give futures their results or errors, from any thread, in one turn of each loop."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], object]]] = defaultdict(list)
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], object]]] = defaultdict(list)
     for future, result in results:
         loops[future.get_loop()].append((future, result))
     for loop, mine in loops.items():
@@ -78,7 +79,7 @@ def settle(results: list[tuple[asyncio.Future[int], int]] | list[tuple[asyncio.F
             loop.call_soon_threadsafe(_settle, mine)
 
 
-def _settle(results: list[tuple[asyncio.Future[object], object]]) -> None:
+def _settle(results: list[tuple[asyncio.Future[Any], object]]) -> None:
     for future, result in results:
         if future.done():
             continue

@@ -1,4 +1,4 @@
-"""A store in memory: the same contract, but what it holds ends with the process. For tests, and for what may be lost."""
+"""A store in memory: the same contract, but what it holds ends with the process. For what may be lost."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from anyplug.store.base import (
     Span,
     Store,
     Value,
+    check_entries,
     check_label,
     check_producer,
     check_start,
+    check_value,
 )
 from anyplug.store.followers import Followers
 from anyplug.store.watermark import Watermark, digests
@@ -71,6 +73,7 @@ class MemoryLog(MessageLog):
     async def append(self, topic: str, entries: Sequence[Entry], *, producer: Producer | None = None) -> Receipt:
         """As `MessageLog.append`."""
         self._check(topic)
+        check_entries(entries)
         kept = self._topics.get(topic) or _Topic(len(self._topics) + 1)
         before: list[int] = []
         if producer is not None:
@@ -177,7 +180,7 @@ class MemoryLog(MessageLog):
 
 
 def _message(position: int, entry: Entry) -> Message:
-    return Message(position, bytes(entry.body), entry.received, entry.content_type, entry.sender, entry.name)
+    return Message(position, entry.body, entry.received, entry.content_type, entry.sender, entry.name)
 
 
 class MemoryShelf(Shelf):
@@ -202,13 +205,14 @@ class MemoryShelf(Shelf):
 
     def _write(self, key: str, expected: int | None, body: bytes, time: int, kind: str, *, deleted: bool) -> int:
         head = self._head(key)
+        check_value(body, time, kind)
         found = head.version if head else 0
         if expected is not None and expected != found:
             raise Changed(key, expected=expected, found=found)
         if deleted and not found:
             return 0
         self._version += 1
-        value = Value(key, self._version, bytes(body), time, kind, deleted)
+        value = Value(key, self._version, body, time, kind, deleted)
         self._values.setdefault(key, deque(maxlen=self._most)).append(value)
         self._followers.moved({"": self._version})
         return self._version

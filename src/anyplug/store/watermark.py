@@ -28,7 +28,8 @@ RUNS: Final = 64
 
 def digests(topic: str, entries: Sequence[Entry]) -> bytes:
     """What tells contents apart, `HASH_SIZE` bytes an entry: topic, content type and body; not who sent it and when,
-    which differ when it is sent again."""
+    which differ when it is sent again.
+    """
     found = []
     for entry in entries:
         about = f"{topic}\n{len(entry.content_type)}\n{entry.content_type}".encode()
@@ -45,7 +46,7 @@ class Watermark(msgspec.Struct, array_like=True):
     """The last sequence taken."""
     hashes: bytes = b""
     """Hashes of the last sequences, the newest at the end."""
-    runs: list[tuple[int, int, int]] = []  # noqa: RUF012  msgspec copies it
+    runs: list[tuple[int, int, int]] = []
     """Sequences that lie in a row: the first of them, its topic, its position."""
 
     def admit(self, producer: Producer, topic: int, hashes: bytes) -> list[int]:

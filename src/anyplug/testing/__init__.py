@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from anyplug.testing.codec import check_codec
 from anyplug.testing.framing import check_framing
+from anyplug.testing.store import check_message_log, check_shelf
 from anyplug.testing.transport import check_transport
 
-__all__ = ["check_codec", "check_framing", "check_transport"]
+__all__ = ["check_codec", "check_framing", "check_message_log", "check_shelf", "check_transport"]

@@ -74,9 +74,7 @@ def bind_unix(path: str, kind: int, *, address: str, options: SocketOptions) -> 
 
 
 def unlink_made(made: Made) -> None:
-    """Unlink a path that was made here, unless another file stands there by now. Call it before the socket is
-    closed.
-    """
+    """Unlink a path that was made here, unless another file stands there by now. Call it while the socket is open."""
     with suppress(OSError):
         found = os.lstat(made.path)
         if (found.st_dev, found.st_ino) == (made.device, made.inode):
@@ -136,9 +134,7 @@ def _who_listens(path: str, kind: int) -> str:
 
 @contextmanager
 def _folder_locked(path: str, address: str) -> Iterator[None]:
-    """Hold the folder's lock; a folder that cannot be read has none, and the bind that follows tells what is wrong with
-    it.
-    """
+    """Hold the folder's lock. A folder that cannot be read has none; what is wrong with it, the bind finds out."""
     try:
         folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:

@@ -37,7 +37,6 @@ for."""
 _FULL_PAUSE_MAX: Final = 0.1
 """The longest such pause, seconds."""
 
-
 _NO_DATA: Final = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
 
 
@@ -244,9 +243,7 @@ def _finish(race: Race[Candidate], attempts: list[_Attempt], ready: Sequence[soc
 
 
 def _is_real(race: Race[Candidate], attempts: list[_Attempt], attempt: _Attempt) -> bool:
-    """False where TCP has connected the socket to itself: this side was given the very port it was calling, and nobody
-    listens.
-    """
+    """False where TCP has connected the socket to itself: nobody listens, and this side was given the port it calls."""
     sock = attempt.sock
     if attempt.end.family == socket.AF_UNIX or attempt.end.type != socket.SOCK_STREAM:
         return True

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anyplug.errors import AnyplugError, Broken, ConnectError, ConnectionClosed, ProtocolError
 
-__all__ = ["handshake_error"]
+if TYPE_CHECKING:
+    from anyplug.messages import Welcome
+
+__all__ = ["check_codec", "handshake_error"]
 
 _OTHERS = (
     ("b'HTTP/", "an HTTP server answers there; is the port right?"),
@@ -16,6 +21,17 @@ _OTHERS = (
 """How others begin, as a `ProtocolError` of the preface shows it, and what to try then."""
 
 _PLAIN = "if the server is no Anyplug server, use tcp:// with the right --framing"
+
+
+def check_codec(welcome: Welcome, asked: str, address: str) -> None:
+    """Refuse a server that answers in another codec than it was asked for.
+
+    Raises:
+        ConnectError: it does.
+    """
+    if welcome.codec != asked:
+        problem = f"the server answers in codec {welcome.codec!r}, asked for was {asked!r}"
+        raise ConnectError(address, step="handshake", problem=problem, remedy=f"connect with codec={welcome.codec!r}")
 
 
 def handshake_error(address: str, error: BaseException, seconds: float) -> ConnectError:

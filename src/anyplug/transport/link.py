@@ -297,17 +297,11 @@ class Link(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Look after deadlines; called by the pulse about once a second."""
-        if self._tick_writing(now) or self._vigil is None:
-            return
+        taking = self._tick_writing(now)
         if self._finishing:
             self._tick_linger(now)
-            return
-        try:
-            self._vigil.tick(now, reading=not self._paused)
-        except AnyplugError as error:
-            self._give_up(error)
-        if self.session.queued:
-            self.flush()
+        elif self._vigil is not None and not self.transport.is_closing():
+            self._tick_vigil(self._vigil, now, taking=taking)
 
     # Inside.
 
@@ -329,17 +323,28 @@ class Link(asyncio.Protocol):
                 self.finish()
 
     def _tick_writing(self, now: float) -> bool:
-        """Cut a peer that takes nothing of what is queued. True when it was cut."""
+        """Cut a peer that takes nothing of what is queued. True when it takes some."""
         waiting = self.transport.get_write_buffer_size()
+        taken = self.bytes_sent - waiting
+        before = self._stalled
         if not waiting:
             self._stalled = None
-        elif self._stalled is None or self._stalled[0] != waiting:
-            self._stalled = (waiting, now)
-        elif now - self._stalled[1] >= self.limits.write:
+        elif before is None or before[0] != taken:
+            self._stalled = (taken, now)
+            return before is not None
+        elif now - before[1] >= self.limits.write:
             self._give_up(Broken(f"the peer took none of {waiting:,} queued bytes for {self.limits.write:g} s"))
             self.transport.abort()
-            return True
         return False
+
+    def _tick_vigil(self, vigil: Vigil, now: float, *, taking: bool) -> None:
+        """A peer that takes what had to wait lives, even if our PING still stands behind a large message."""
+        try:
+            vigil.tick(now, reading=not self._paused and not taking)
+        except AnyplugError as error:
+            self._give_up(error)
+        if self.session.queued and not self.writing_paused:
+            self.flush()
 
     def _tick_linger(self, now: float) -> None:
         if self.transport.get_write_buffer_size():
@@ -353,6 +358,6 @@ class Link(asyncio.Protocol):
         """This side ends the conversation over a deadline."""
         if not self._over:
             self._over = True
-            self.sink.handle(Fault(error))
+            self.sink.handle(Fault(Broken(str(error)) if isinstance(error, Timeout) else error))
         code = Code.IDLE if isinstance(error, Timeout) and not self.session.pending else Code.SLOW
         self.finish(code, str(error))

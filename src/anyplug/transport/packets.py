@@ -44,9 +44,7 @@ _per_thread = threading.local()
 
 
 def scratch() -> memoryview:
-    """A buffer to receive one packet in, one byte larger than the largest: a packet that fills it was too large. One
-    for each thread.
-    """
+    """The thread's buffer to receive one packet in. A packet that fills it was too large: it has one byte more."""
     view: memoryview | None = getattr(_per_thread, "view", None)
     if view is None:
         view = _per_thread.view = memoryview(bytearray(PACKET_MAX + 1))

@@ -77,9 +77,7 @@ def unix_sockaddr(path: str) -> str | bytes:
 
 
 def known(host: str, port: int, family: int, kind: int) -> list[Candidate] | None:
-    """The ends that are known without a lookup: every interface (``""``), loopback, a literal address. None for another
-    name.
-    """
+    """The ends known without a lookup: every interface (``""``), loopback, a literal address. None for other names."""
     if host == "":
         return _each(_WILDCARD, port, family, kind)
     name = host.removesuffix(".").lower()

@@ -1,0 +1,239 @@
+"""The one connection that writes, and what its thread knows: where topics end, how far producers are.
+
+Appends of a batch gather here and go to the database together, with one statement for many rows: each call of SQLite
+lets go of the interpreter, and takes it again only after a busy loop is ready to give it. What is known is what was
+committed, or is in the batch at hand; where a batch is forgotten, all is read anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from anyplug.errors import StoreDamaged, StoreFailed, StoreFull
+from anyplug.store.sqlite_faults import meaning, told
+from anyplug.store.sqlite_schema import seal
+from anyplug.store.watermark import Watermark
+from anyplug.store.writer import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anyplug.store.followers import Followers
+    from anyplug.store.sqlite_files import Files
+
+__all__ = ["Ledger", "Row", "TopicRow", "message_row"]
+
+CHECKPOINT_PAGES: Final = 1_000
+"""About so many pages of the write-ahead log are written back at a time."""
+
+RESTART_PAGES: Final = 8 * CHECKPOINT_PAGES
+"""From here on the writer waits for readers (5 s at most), so that the log can begin anew and does not grow."""
+
+KNOWN: Final = 10_000
+"""Producers and topics whose rows are remembered, each; then all are forgotten and read again as needed."""
+
+_ROWS: Final = 256
+"""Rows of the longest statement. Shorter ones have powers of two, so that there are few."""
+
+_ABANDONED: Final[list[sqlite3.Connection]] = []
+"""Connections that failed. Closing one would write its log back and remove it, as if nothing had been; the next start
+does that, after it has looked."""
+
+Row = tuple[object, ...]
+
+
+class TopicRow:
+    """A topic as the writer knows it."""
+
+    __slots__ = ("first", "last", "name", "number", "size")
+
+    def __init__(self, number: int, name: str, first: int, last: int, size: int) -> None:
+        self.number = number
+        self.name = name
+        self.first = first
+        self.last = last
+        self.size = size
+
+    def row(self) -> Row:
+        """As it is stored."""
+        fields = (self.number, self.name, self.first, self.last, self.size)
+        return (*fields, seal(b"", *fields))
+
+
+class Ledger(Target):
+    """What the writer's thread writes to."""
+
+    def __init__(self, connection: sqlite3.Connection, files: Files, *, topics: Followers, shelf: Followers) -> None:
+        self.connection = connection
+        self.path = str(files.folder)
+        self._files = files
+        self._file = str(files.database)
+        self._followers = topics, shelf
+        self._topics: dict[str, TopicRow] = {}
+        self._marks: dict[bytes, Watermark] = {}
+        self._numbers = 0
+        self._pages = 0
+        self._start()
+
+    def _start(self) -> None:
+        """Nothing is in the batch."""
+        self._rows: list[Row] = []
+        self._bytes = 0
+        self._moved: dict[str, TopicRow] = {}
+        self._marked: dict[bytes, Watermark] = {}
+        self.version = 0
+        """The newest version of the shelf, where the batch changed it."""
+
+    # For the jobs of a batch.
+
+    def topic(self, name: str) -> TopicRow:
+        """A topic; one that is new is not kept until it `moved`."""
+        known = self._topics.get(name)
+        if known is not None:
+            return known
+        row = self.connection.execute("SELECT * FROM topic WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return TopicRow(self._next_number(), name, 1, 0, 0)
+        number, name, first, last, size, sealed = row
+        if seal(b"", number, name, first, last, size) != sealed:
+            raise StoreDamaged(self._file, f"the row of topic {name!r} is not what was written")
+        known = TopicRow(number, name, first, last, size)
+        self._topics[name] = known
+        return known
+
+    def _next_number(self) -> int:
+        if not self._numbers:
+            (self._numbers,) = self.connection.execute("SELECT coalesce(max(id), 0) FROM topic").fetchone()
+        return self._numbers + 1
+
+    def moved(self, topic: TopicRow, rows: Sequence[Row] = (), *, size: int = 0) -> None:
+        """The topic has changed, and these message rows of `size` bytes in all belong to the batch."""
+        self._numbers = max(self._numbers, topic.number)
+        self._topics[topic.name] = self._moved[topic.name] = topic
+        self._rows += rows
+        self._bytes += size + 64 * len(rows)
+
+    def mark(self, producer: bytes) -> Watermark:
+        """What is known of a producer; a new one is not kept until it is `marked`."""
+        known = self._marks.get(producer)
+        if known is not None:
+            return known
+        row = self.connection.execute("SELECT mark, seal FROM producer WHERE id = ?", (producer,)).fetchone()
+        if row is None:
+            return Watermark()
+        if seal(row[0], producer.hex()) != row[1]:
+            raise StoreDamaged(self._file, f"the row of producer {producer.hex()} is not what was written")
+        known = self._marks[producer] = msgspec.msgpack.decode(row[0], type=Watermark)
+        return known
+
+    def marked(self, producer: bytes, mark: Watermark) -> None:
+        """The producer's watermark has moved."""
+        self._marks[producer] = self._marked[producer] = mark
+
+    def flush(self) -> None:
+        """Write what the batch has gathered to the database, for a job that looks at it there."""
+        _insert(self.connection, "INSERT INTO message VALUES", self._rows)
+        topics = [topic.row() for topic in self._moved.values()]
+        _insert(self.connection, "INSERT OR REPLACE INTO topic VALUES", topics)
+        marks = [(each, msgspec.msgpack.encode(mark)) for each, mark in self._marked.items()]
+        sealed = [(each, mark, seal(mark, each.hex())) for each, mark in marks]
+        _insert(self.connection, "INSERT OR REPLACE INTO producer VALUES", sealed)
+        self._pages += len(topics) + len(marks) // 2 + self._bytes // 3_000
+        self._rows = []
+        self._bytes = 0
+        self._marked = {}
+
+    # For the writer.
+
+    def begin(self) -> StoreFull | None:
+        """Begin a transaction."""
+        with told(self._file):
+            self.connection.execute("BEGIN IMMEDIATE")
+        return self._files.short()
+
+    def run(self, apply: Callable[[], object]) -> object:
+        """Let a job work; an error of the database under it is one of the batch."""
+        try:
+            return apply()
+        except sqlite3.Error as error:
+            told_as = meaning(error, self._file)
+            raise told_as if isinstance(told_as, StoreFull) else StoreFailed(self.path, str(told_as)) from error
+
+    def commit(self) -> None:
+        """Commit, which syncs; then tell who follows."""
+        with told(self._file):
+            self.flush()
+            self.connection.execute("COMMIT")
+        self._pages += 4
+        topics, shelf = self._followers
+        topics.moved({name: topic.last for name, topic in self._moved.items()})
+        if self.version:
+            shelf.moved({"": self.version})
+        self._start()
+
+    def rollback(self) -> None:
+        """Forget the batch, and what was known."""
+        with told(self._file):
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        self._start()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._topics.clear()
+        self._marks.clear()
+        self._numbers = 0
+
+    def make_room(self) -> bool:
+        """Give up the reserve file."""
+        return self._files.drop_reserve()
+
+    def tidy(self) -> None:
+        """Write the log back when it has grown; forget what is known when it is much."""
+        if len(self._topics) > KNOWN or len(self._marks) > KNOWN:
+            self._forget()
+        if self._pages >= CHECKPOINT_PAGES:
+            self._checkpoint("RESTART" if self._pages >= RESTART_PAGES else "PASSIVE")
+            self._files.keep_reserve()
+
+    def _checkpoint(self, kind: str) -> None:
+        try:
+            with told(self._file):
+                _, pages, done = self.connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
+        except StoreFull:
+            pages, done = CHECKPOINT_PAGES // 2, 0
+        self._pages = pages - done
+
+    def failed(self, error: StoreFailed) -> None:
+        """Leave all as it is, and the lock held, until the process ends."""
+        _ABANDONED.append(self.connection)
+        for followers in self._followers:
+            followers.end(error)
+
+    def close(self) -> None:
+        """Write the log back, where there is room for that, and close."""
+        with told(self._file):
+            with suppress(StoreFull), told(self._file):
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.connection.close()
+
+
+def message_row(key: int, received: int, content_type: str, sender: str, name: str, body: bytes) -> Row:
+    """A message as it is stored."""
+    return key, received, content_type, sender, name, seal(body, key, received, content_type, sender, name), body
+
+
+def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Insert many rows with few statements."""
+    done, left = 0, len(rows)
+    while left:
+        many = min(_ROWS, 1 << (left.bit_length() - 1))
+        places = ",".join(["(" + ",".join("?" * len(rows[0])) + ")"] * many)
+        connection.execute(f"{statement} {places}", list(chain.from_iterable(rows[done : done + many])))
+        done += many
+        left -= many
