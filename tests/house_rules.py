@@ -58,7 +58,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 `_name.py` belongs to the part `name`.
 """
 
-BELOW = frozenset({"wire", "framing", "codec", "messages", "address", "limits", "errors", "codes", "escape", "version", "plan"})
+BELOW = frozenset(
+    {"wire", "framing", "codec", "messages", "address", "limits", "errors", "codes", "escape", "version", "plan"}
+)
 """The parts below the line."""
 
 APART: Mapping[frozenset[str], frozenset[tuple[str, str]]] = {frozenset({"__init__", "blocking"}): frozenset()}

@@ -112,7 +112,7 @@ def test_what_speaks_is_told_and_escaped() -> None:
 
 def test_an_identity_is_in_the_event() -> None:
     with listening() as port:
-        one, _ = events(call("scan", "127.0.0.1", "-p", port, "--identify", "--json").out)
+        one, _ = events(call("scan", "127.0.0.1", "-p", port, "--identify", "--json", "--timeout", "0.05").out)
     assert one["identity"] == {"protocol": "silent", "detail": ""}
 
 
@@ -168,7 +168,7 @@ def test_ctrl_c_tells_what_is_known() -> None:
 def test_progress_is_shown_on_a_terminal_alone() -> None:
     with (
         full() as silent,
-        Terminal("scan", "127.0.0.1", "-p", f"1,{silent}", "--timeout", "1.5", "--retries", "0") as it,
+        Terminal("scan", "127.0.0.1", "-p", f"1,{silent}", "--timeout", "0.5", "--retries", "0") as it,
     ):
         it.wait_for("50 % of 2 ports, 0 open")
         it.wait_for("unknown")

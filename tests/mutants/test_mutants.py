@@ -63,8 +63,8 @@ MUTANTS = [
     Mutant(
         "P7: answers pile up for a peer that does not read",
         "server/replying.py",
-        "self._rest = [items]",
-        "continue",
+        "while not link.writing_paused:",
+        "while not link.writing_paused or link.bytes_sent:",
         "tests/server/test_replies.py -k held_back",
     ),
     Mutant(
@@ -105,8 +105,8 @@ MUTANTS = [
     Mutant(
         "P8: a peer that takes nothing is kept",
         "transport/link.py",
-        "self._stalled[1] >= self.limits.write",
-        "self._stalled[1] >= self.limits.write + 10**6",
+        "now - before[1] >= self.limits.write",
+        "now - before[1] >= self.limits.write + 10**6",
         "tests/transport/test_link.py -k takes_nothing",
     ),
     Mutant(
@@ -155,7 +155,7 @@ MUTANTS = [
     Mutant(
         "R9: a link closes without waiting for the peer's end",
         "transport/link.py",
-        "self.transport.write_eof()\n        else:",
+        "self._end_half()\n        else:",
         "self.transport.close()\n        else:",
         "tests/server/test_listener.py -k after_the_goodbye",
     ),

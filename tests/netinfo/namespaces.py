@@ -87,4 +87,4 @@ def _connect(ip: str, made: Cable) -> None:
 
 
 def _table(rules: str) -> str:
-    return f"table inet test {{ chain in {{ type filter hook input priority 0; policy accept;\n{rules}\n}} }}\n"
+    return f"table inet test {{\nchain in {{\ntype filter hook input priority 0; policy accept;\n{rules}\n}}\n}}\n"

@@ -17,11 +17,18 @@ def test_answers_widen_the_window_up_to_its_bound() -> None:
 
 def test_an_answer_at_a_later_try_halves_it_and_asks_more_often() -> None:
     pacer = Pacer(most=1000, retries=1)
-    pacer.answered(0.5, 2)
+    pacer.answered(0.5, 2, 1.0)
     assert (pacer.window, pacer.tries) == (32, 4)
-    for _ in range(50):
-        pacer.answered(0.5, pacer.tries)
+    for turn in range(50):
+        pacer.answered(0.5, pacer.tries, 10.0 * turn)
     assert (pacer.window, pacer.tries) == (LEAST_WINDOW, MOST_TRIES)
+
+
+def test_what_was_lost_together_counts_once() -> None:
+    pacer = Pacer(most=1000, retries=1)
+    for turn in range(10):
+        pacer.answered(0.5, 2, 1.0 + turn / 1000)
+    assert pacer.window == 32
 
 
 def test_silence_alone_changes_nothing() -> None:

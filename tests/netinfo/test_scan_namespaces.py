@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
 
     from tests.netinfo.namespaces import Cable
 
-OPEN = frozenset({22, 80, 250, 301, 302, 303, 304, 305, 399})
-DROPPED = frozenset(range(100, 110))
+OPEN = frozenset({22, 80, 250, 301, 302, 303, 304, 305, 339})
+LOSSY = frozenset(range(500, 700, 10))
+"""Open ports, of which each tenth packet is lost: as much as 5 % both ways."""
+DROPPED = frozenset(range(100, 103))
 FORBIDDEN = frozenset({120})
 RULES = """
-tcp dport 100-109 drop
+tcp dport 100-102 drop
 tcp dport 120 reject with icmpx type admin-prohibited
-tcp dport 300-399 tcp flags syn limit rate over 100/second burst 10 packets drop
+tcp dport 300-339 tcp flags syn limit rate over 50/second burst 10 packets drop
+tcp dport 500-699 numgen random mod 100 < 10 drop
 """
 
 
 @pytest.fixture(scope="module")
 def wire(program: Callable[[str], str]) -> Iterator[Cable]:
-    with cable(program, rules=RULES, listening=sorted(OPEN)) as made:
+    with cable(program, rules=RULES, listening=sorted(OPEN | LOSSY)) as made:
         yield made
 
 
@@ -42,7 +46,7 @@ def of(found: dict[int, tuple[str, str | None]], state: str) -> set[int]:
 
 @pytest.mark.parametrize("host", [HOST, HOST6])
 def test_open_closed_dropped_forbidden_and_limited(wire: Cable, host: str) -> None:
-    found = states(wire.anyplug("scan", host, "-p", "1-400", "--json"))
+    found = states(wire.anyplug("scan", host, "-p", "1-340", "--json"))
     assert of(found, "open") == OPEN
     assert {port: found.get(port) for port in DROPPED} == dict.fromkeys(DROPPED, ("unknown", "timed out"))
     assert found[120] == ("unknown", "admin-prohibited")
@@ -50,39 +54,29 @@ def test_open_closed_dropped_forbidden_and_limited(wire: Cable, host: str) -> No
 
 @pytest.mark.parametrize("words", [["--at-once", "1000"], ["--rate", "2000"], ["--at-once", "2", "--timeout", "0.3"]])
 def test_no_open_port_is_lost_at_any_speed(wire: Cable, words: list[str]) -> None:
-    found = states(wire.anyplug("scan", HOST, "-p", "1-130,200-260", "--json", *words))
+    found = states(wire.anyplug("scan", HOST, "-p", "1-130,200-260", "--json", "--retries", "1", *words))
     assert of(found, "open") == {port for port in OPEN if port < 300}
     assert of(found, "unknown") == DROPPED | FORBIDDEN
 
 
 def test_with_64_descriptors(wire: Cable) -> None:
     script = 'ulimit -n 64; exec "$@"'
-    import sys
-
-    words = (sys.executable, "-m", "anyplug", "scan", HOST, "-p", "1-400", "--json", "--at-once", "1000")
+    words = (sys.executable, "-m", "anyplug", "scan", HOST, "-p", "1-340", "--json", "--at-once", "1000")
     found = states(wire.run("sh", "-c", script, "sh", *words))
     assert of(found, "open") == OPEN
     assert of(found, "unknown") >= DROPPED
 
 
-def test_with_loss(wire: Cable, program: Callable[[str], str]) -> None:
-    add = ["tc", "qdisc", "add", "dev", "cable", "root", "netem", "loss", "5%"]
-    try:
-        wire.run(*add)
-    except AssertionError as error:
-        pytest.skip(f"this kernel cannot lose packets: {error}")
-    try:
-        found = states(wire.anyplug("scan", HOST, "-p", "1-260", "--json"))
-    finally:
-        wire.run("tc", "qdisc", "del", "dev", "cable", "root")
-    assert of(found, "open") == {port for port in OPEN if port < 300}
-    assert of(found, "unknown") >= DROPPED
+def test_with_loss(wire: Cable) -> None:
+    found = states(wire.anyplug("scan", HOST, "-p", "100,500-699", "--json"))
+    assert of(found, "open") == set(LOSSY)
+    assert found[100] == ("unknown", "timed out")
 
 
 def test_the_same_open_ports_as_nmap(wire: Cable, program: Callable[[str], str]) -> None:
-    out = wire.run(program("nmap"), "-sT", "-n", "-Pn", "-T4", "-p", "1-130,200-260", "-v", HOST)
+    out = wire.run(program("nmap"), "-sT", "-n", "-Pn", "-T5", "-p", "1-130,200-260", "-v", HOST)
     theirs = {int(port) for port in re.findall(r"^(\d+)/tcp +open", out, re.MULTILINE)}
-    found = states(wire.anyplug("scan", HOST, "-p", "1-130,200-260", "--json"))
+    found = states(wire.anyplug("scan", HOST, "-p", "1-130,200-260", "--json", "--retries", "1"))
     assert of(found, "open") == theirs
 
 

@@ -73,9 +73,10 @@ def guest_of(port: int) -> socket.socket:
     return sock
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, list[str]]:
+    """How it ended: its status, what it printed, and the events of its log."""
     out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out + err
+    return process.returncode, out, [line.split()[2] for line in err.decode().splitlines()]
 
 
 def test_a_signal_lets_conversations_end() -> None:
@@ -85,7 +86,7 @@ def test_a_signal_lets_conversations_end() -> None:
         assert guest.recv(1024) == b"bye\n"
         assert guest.recv(1024) == b""
         guest.close()
-        assert ended(process) == (0, b"ended in order\n")
+        assert ended(process) == (0, b"ended in order\n", ["listening", "listener_closed"])
 
 
 def test_a_second_signal_ends_at_once() -> None:
@@ -94,7 +95,7 @@ def test_a_second_signal_ends_at_once() -> None:
         process.send_signal(signal.SIGTERM)
         assert guest.recv(1024) == b""
         guest.close()
-        assert ended(process) == (0, b"ended in order\ndrain_cut\n")
+        assert ended(process) == (0, b"ended in order\n", ["listening", "listener_closed", "drain_cut"])
 
 
 def test_an_address_that_is_taken_is_raised() -> None:
@@ -117,7 +118,7 @@ def test_a_socket_of_the_service_manager_is_taken() -> None:
             assert found == port
             guest_of(port).close()
             process.send_signal(signal.SIGTERM)
-            assert ended(process) == (0, b"ended in order\n")
+            assert ended(process) == (0, b"ended in order\n", ["listening", "listener_closed"])
     finally:
         passed.close()
 

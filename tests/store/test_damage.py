@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anyplug.errors import Gap, StoreDamaged, StoreError, StoreFailed
+from anyplug.errors import Gap, StoreBusy, StoreDamaged, StoreError, StoreFailed
 from anyplug.store import Entry, Producer, SqliteStore
 from anyplug.store.wal import check_wal
 
@@ -192,4 +192,9 @@ async def test_damage_met_while_writing_stops_the_store(folder: Path) -> None:
     with pytest.raises(StoreFailed):
         await store.log.acknowledge("topic 1", "r", 4)
     assert store.state == "failed"
+    log = (folder / "anyplug.db-wal").read_bytes()
+    assert len(log) > 4096
     await store.close()
+    assert (folder / "anyplug.db-wal").read_bytes() == log, "left for the next start to look at"
+    with pytest.raises(StoreBusy):
+        await SqliteStore.open(folder)

@@ -122,6 +122,43 @@ async def test_at_the_bound_callers_wait_their_turn(writer: Writer, target: Scri
     assert writer.queued == (0, 0)
 
 
+async def test_a_small_one_does_not_overtake_those_that_wait_at_the_bound(writer: Writer, target: Scripted) -> None:
+    order: list[int] = []
+    target.open.clear()
+    first = asyncio.ensure_future(writer.submit(lambda: order.append(0)))
+    await asyncio.to_thread(target.begun.wait)
+    sizes = [QUEUE_MANY - 1, 2, 1]
+    rest = [
+        asyncio.ensure_future(writer.submit(lambda n=n: order.append(n), messages=size))  # type: ignore[misc]
+        for n, size in enumerate(sizes, 1)
+    ]
+    await turns()
+    assert writer.queued == (QUEUE_MANY - 1, 0)
+    target.open.set()
+    await asyncio.gather(first, *rest)
+    assert order == [0, 1, 2, 3]
+
+
+async def test_a_commit_waits_for_the_company_of_the_one_before(target: Scripted) -> None:
+    writer = Writer(target, gather=60)
+    assert await writer.submit(lambda: 1) == 1, "one that is alone waits for nobody"
+    target.begun.clear()
+    target.open.clear()
+    alone = asyncio.ensure_future(writer.submit(lambda: 1))
+    await asyncio.to_thread(target.begun.wait)
+    three = [asyncio.ensure_future(writer.submit(lambda: 1)) for _ in range(3)]
+    await turns()
+    target.open.set()
+    await asyncio.gather(alone, *three)
+    assert writer.commits == 3
+    again = [asyncio.ensure_future(writer.submit(lambda: 1)) for _ in range(2)]
+    await asyncio.to_thread(lambda: None)
+    again.append(asyncio.ensure_future(writer.submit(lambda: 1)))
+    await asyncio.gather(*again)
+    assert writer.commits == 4
+    await writer.close()
+
+
 async def test_a_job_that_refuses_itself_is_alone_with_it(writer: Writer, target: Scripted) -> None:
     def refuse() -> None:
         raise LocalError("no")

@@ -28,6 +28,8 @@ __all__ = ["command"]
 _COLUMNS: Final = (Column("HOST"), Column("PORT", right=True), Column("STATE"), Column("SERVICE"), Column("WHY"))
 _TOLD_MOST: Final = 20
 """Unknown ports of one host and reason that are a line each; more are one line together."""
+IDENTIFY_WAIT: Final = 1.0
+"""How long each answer to --identify is waited for where nothing is said, seconds."""
 _TURN: Final = 0.1
 """Seconds between two signs of progress."""
 
@@ -82,7 +84,7 @@ def command(
     scanning = Scanning(targets, numbers, protocol="udp" if udp else "tcp", options=options)
     if not all(ip_address(target.address).is_loopback for target in targets):
         output.note("scan only machines that are yours, or whose owner has consented")
-    return _Work(scanning, output, identify=identify, closed=closed).run()
+    return _Work(scanning, output, identify=(timeout or IDENTIFY_WAIT) if identify else 0.0, closed=closed).run()
 
 
 def _targets(hosts: Sequence[str], family: int, *, yes: bool) -> list[Target]:
@@ -93,7 +95,7 @@ def _targets(hosts: Sequence[str], family: int, *, yes: bool) -> list[Target]:
 class _Work:
     """A scan, and how it is told."""
 
-    def __init__(self, scanning: Scanning, output: Output, *, identify: bool, closed: bool) -> None:
+    def __init__(self, scanning: Scanning, output: Output, *, identify: float, closed: bool) -> None:
         self._scanning = scanning
         self._output = output
         self._identify = identify
@@ -132,7 +134,7 @@ class _Work:
             for each in report.found
             if each.state == "open"
         ]
-        for target, port, identity in identify_all(places):
+        for target, port, identity in identify_all(places, wait=self._identify):
             self._identities[target.address, port] = identity
 
     def _event(self, target: Target, found: PortFound) -> bytes:

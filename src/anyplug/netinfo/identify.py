@@ -36,7 +36,7 @@ _FIRST_WORDS: Final = 0.5
 _SILENT: Final = Identity(protocol="silent")
 
 
-def identify_all(places: Sequence[tuple[Target, int]], *, wait: float = 2.0) -> Iterator[tuple[Target, int, Identity]]:
+def identify_all(places: Sequence[tuple[Target, int]], *, wait: float = 1.0) -> Iterator[tuple[Target, int, Identity]]:
     """What speaks at each of the open ports, in their order, several at a time.
 
     Args:
@@ -49,7 +49,7 @@ def identify_all(places: Sequence[tuple[Target, int]], *, wait: float = 2.0) -> 
             yield target, port, identity
 
 
-def identify(target: Target, port: int, *, wait: float = 2.0) -> Identity:
+def identify(target: Target, port: int, *, wait: float = 1.0) -> Identity:
     """What speaks at an open port. Never an error: what does not answer is ``silent``."""
     banner = _exchange(target, port, b"", min(wait, _FIRST_WORDS))
     if banner:

@@ -17,11 +17,11 @@ __all__ = ["Pacer"]
 FIRST_WAIT: Final = 1.0
 """How long the first answers are waited for, seconds. TCP itself repeats a SYN after one second (RFC 6298)."""
 LEAST_WAIT: Final = 0.3
-MOST_WAIT: Final = 3.0
+MOST_WAIT: Final = 1.5
 """Bounds of the wait for one answer, seconds, whatever round trips were measured."""
 MOST_TRIES: Final = 8
 """How often a silent port is tried at most, where many packets are lost."""
-LEAST_WINDOW: Final = 4
+LEAST_WINDOW: Final = 8
 """How many are tried at once at least."""
 FIRST_WINDOW: Final = 64
 
@@ -36,7 +36,7 @@ class Pacer:
         rate: connections a second at most; 0 is no limit.
     """
 
-    __slots__ = ("_deviation", "_least_tries", "_mean", "_next", "_rate", "_wait", "most", "tries", "window")
+    __slots__ = ("_deviation", "_halved", "_least_tries", "_mean", "_next", "_rate", "_wait", "most", "tries", "window")
 
     def __init__(self, *, most: int, retries: int, wait: float = 0.0, rate: float = 0.0) -> None:
         self.most = max(most, 1)
@@ -48,6 +48,7 @@ class Pacer:
         self._wait = wait
         self._rate = rate
         self._next = 0.0
+        self._halved = -MOST_WAIT
         self._mean = 0.0
         self._deviation = 0.0
 
@@ -56,18 +57,21 @@ class Pacer:
         """Whether the wait was given, and is not learned."""
         return self._wait > 0
 
-    def answered(self, seconds: float, number: int) -> None:
+    def answered(self, seconds: float, number: int, now: float = 0.0) -> None:
         """A port answered.
 
         Args:
             seconds: after how long.
             number: at which try, from 1.
+            now: when. What was lost together counts once.
         """
         if number == 1:
             self._measure(seconds)
             self.window = min(self.window + (1.0 if self.window < 512 else 32.0 / self.window), self.most)
             return
-        self.window = max(self.window / 2, min(LEAST_WINDOW, self.most))
+        if now >= self._halved + self.wait(1):
+            self._halved = now
+            self.window = max(self.window / 2, min(LEAST_WINDOW, self.most))
         if self._least_tries:
             self.tries = min(max(self.tries, number + 2), MOST_TRIES)
 

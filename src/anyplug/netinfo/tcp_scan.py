@@ -158,7 +158,7 @@ class TcpScan:
         """
         try:
             more = True
-            while more or self._running:
+            while more or self._running or self._again:
                 more = self._start_some()
                 if self._running:
                     self._collect(self._pause(more=more))
@@ -283,8 +283,9 @@ class TcpScan:
             return
         else:
             state, why = "unknown", why_not(probe.sock, number)
-        seconds = self._clock() - probe.began
-        self._pacer.answered(seconds, probe.number)
+        now = self._clock()
+        seconds = now - probe.began
+        self._pacer.answered(seconds, probe.number, now)
         self._out.append(Outcome(probe.target, probe.port, state, why, seconds, probe.number))
         if number == ECONNREFUSED and reuse:
             self._spare[self._targets[probe.target].family].append(probe.sock)

@@ -39,7 +39,7 @@ class SqliteStore(Store):
         topics = Followers(dict(connection.execute("SELECT name, last FROM topic")))
         shelf = Followers({"": newest(connection)})
         self._followers = topics, shelf
-        ledger = Ledger(connection, files, topics=topics, shelf=shelf)
+        ledger = Ledger(connection, files, self._readers, topics=topics, shelf=shelf)
         self._writer = Writer(ledger)
         shared = ledger, self._writer, self._readers
         file = str(files.database)
@@ -108,8 +108,8 @@ class SqliteStore(Store):
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        await asyncio.to_thread(self._readers.close)
         await self._writer.close()
+        await asyncio.to_thread(self._readers.close)
         for followers in self._followers:
             followers.end(StoreError(str(self._files.folder), "it is closed"))
         if self._writer.over is None:

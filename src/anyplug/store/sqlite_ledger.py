@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from anyplug.store.followers import Followers
     from anyplug.store.sqlite_files import Files
+    from anyplug.store.sqlite_readers import Readers
 
 __all__ = ["Ledger", "Row", "TopicRow", "message_row"]
 
@@ -39,10 +40,6 @@ KNOWN: Final = 10_000
 
 _ROWS: Final = 256
 """Rows of the longest statement. Shorter ones have powers of two, so that there are few."""
-
-_ABANDONED: Final[list[sqlite3.Connection]] = []
-"""Connections that failed. Closing one would write its log back and remove it, as if nothing had been; the next start
-does that, after it has looked."""
 
 Row = tuple[object, ...]
 
@@ -68,10 +65,13 @@ class TopicRow:
 class Ledger(Target):
     """What the writer's thread writes to."""
 
-    def __init__(self, connection: sqlite3.Connection, files: Files, *, topics: Followers, shelf: Followers) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, files: Files, readers: Readers, *, topics: Followers, shelf: Followers
+    ) -> None:
         self.connection = connection
         self.path = str(files.folder)
         self._files = files
+        self._readers = readers
         self._file = str(files.database)
         self._followers = topics, shelf
         self._topics: dict[str, TopicRow] = {}
@@ -210,8 +210,13 @@ class Ledger(Target):
         self._pages = pages - done
 
     def failed(self, error: StoreFailed) -> None:
-        """Leave all as it is, and the lock held, until the process ends."""
-        _ABANDONED.append(self.connection)
+        """Leave the files as they are, for the next start to look at.
+
+        The last connection to a database writes its log back and removes it, and does not look at what it reads there.
+        The readers are still open, and cannot write: so nobody does.
+        """
+        with suppress(sqlite3.Error):
+            self.connection.close()
         for followers in self._followers:
             followers.end(error)
 
@@ -220,6 +225,7 @@ class Ledger(Target):
         with told(self._file):
             with suppress(StoreFull), told(self._file):
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._readers.close()
             self.connection.close()
 
 

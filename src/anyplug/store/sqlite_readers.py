@@ -42,7 +42,7 @@ def open_connection(path: Path, *, mode: str) -> sqlite3.Connection:
 class Readers:
     """A few connections and as many threads.
 
-    All connections are opened at once, so that later there is no lack of descriptors.
+    All connections are opened, and have read, at once: later there may be a lack of descriptors.
     """
 
     __slots__ = ("_closed", "_connections", "_path", "_pool")
@@ -54,6 +54,7 @@ class Readers:
         with told(self._path):
             for _ in range(READERS):
                 self._connections.put(open_connection(path, mode="ro"))
+                self._run(lambda connection: connection.execute("SELECT count(*) FROM sqlite_schema").fetchone())
         self._pool = ThreadPoolExecutor(READERS, "anyplug-store-read")
 
     async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
@@ -82,7 +83,7 @@ class Readers:
             self._connections.put(connection)
 
     def close(self) -> None:
-        """Wait for reads under way, then close."""
+        """Wait for reads under way, then close. Closing twice is no mistake."""
         self._closed = True
         self._pool.shutdown()
         while not self._connections.empty():

@@ -108,10 +108,16 @@ class _Job:
 
 
 class Writer:
-    """The thread that writes to a target, and the queue before it."""
+    """The thread that writes to a target, and the queue before it.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        target: what is written to.
+        gather: how long a commit waits for the company that the one before it had, seconds.
+    """
+
+    def __init__(self, target: Target, *, gather: float = GATHER) -> None:
         self._target = target
+        self._gather_time = gather
         self._lock = threading.Lock()
         self._news = threading.Condition(self._lock)
         self._queue: deque[_Job] = deque()
@@ -207,7 +213,7 @@ class Writer:
             return jobs
 
     def _wait_for(self, company: int) -> None:
-        over = time.monotonic() + GATHER
+        over = time.monotonic() + self._gather_time
         self._wanted = company
         while not self._closing and len(self._queue) < company and self._messages < BATCH_MANY:
             if (left := over - time.monotonic()) <= 0 or self._bytes >= BATCH_BYTES:
