@@ -152,7 +152,8 @@ async def test_a_commit_waits_for_the_company_of_the_one_before(target: Scripted
     await asyncio.gather(alone, *three)
     assert writer.commits == 3
     again = [asyncio.ensure_future(writer.submit(lambda: 1)) for _ in range(2)]
-    await asyncio.to_thread(lambda: None)
+    target.begun.clear()
+    assert not await asyncio.to_thread(target.begun.wait, 0.05), "it began without the third"
     again.append(asyncio.ensure_future(writer.submit(lambda: 1)))
     await asyncio.gather(*again)
     assert writer.commits == 4
