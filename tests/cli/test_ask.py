@@ -50,6 +50,21 @@ def test_an_answer_comes_before_the_next_question_is_there(place: str) -> None:
         assert process.wait(PATIENCE) == 0
 
 
+def test_an_answer_does_not_wait_for_the_next_answer() -> None:
+    def once(sock: socket.socket) -> None:
+        sock.recv(1024)
+        sock.sendall(b"first\n")
+        silent(sock)
+
+    with plain_server(once) as address, start("ask", address) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"one\ntwo\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"first\n"
+        process.kill()
+
+
 @pytest.mark.parametrize(
     ("service", "text", "out"),
     [

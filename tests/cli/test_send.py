@@ -94,6 +94,11 @@ def test_what_was_sent_is_told_as_an_event() -> None:
         assert done == (0, b'{"type":"sent","messages":2,"bytes":8}\n', b"")
 
 
+def test_the_end_is_told_before_the_peers_end_is_awaited() -> None:
+    with plain_server(keeping()) as address:
+        assert anyplug("send", address, "x", "--timeout", "60") == (0, b"", b"")
+
+
 def test_a_peer_that_answers_everything_does_not_stop_the_stream() -> None:
     with plain_server(stamping) as address:
         done = call("send", address, "--framing", "raw", given=bytes(8 * 1024 * 1024))

@@ -162,6 +162,11 @@ MUTANTS = [
 ]
 
 
+def uncovered() -> dict[str, str]:
+    """The environment without what would count the lines of the copy."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
 def run(mutant: Mutant, folder: Path) -> tuple[int, str]:
     """The named tests against a copy of the source with the edit: the exit status, and what was printed."""
     copy = folder / "anyplug"
@@ -175,7 +180,7 @@ def run(mutant: Mutant, folder: Path) -> tuple[int, str]:
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *chosen],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**uncovered(), "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

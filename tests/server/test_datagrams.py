@@ -160,6 +160,64 @@ async def test_a_unix_datagram_without_a_return_address_is_heard_and_not_answere
         assert listener_of(s).dropped == {"no_return_address": 1}
 
 
+async def test_more_than_can_be_answered_at_once_is_dropped_and_counted() -> None:
+    release = asyncio.Event()
+
+    async def wait(body: bytes) -> bytes:
+        await release.wait()
+        return body
+
+    limits = Limits(requests=2)
+    service = reply("echo", wait, type=bytes)
+    async with serve(UDP, services=(service,), limits=limits) as server:
+        with Udp(server) as client:
+            for n in range(3):
+                client.sock.send(b"%d" % n)
+            listener = listener_of(server)
+            async with asyncio.timeout(PATIENCE):
+                while not listener.dropped["overload"]:
+                    await asyncio.sleep(0)
+            client.sock.send(b"one more")
+            release.set()
+            assert await asyncio.get_running_loop().sock_recv(client.sock, 10) in {b"0", b"1"}
+
+
+async def test_a_service_may_answer_nothing_or_fail_in_a_task() -> None:
+    records = LogRecords()
+
+    async def fail(body: bytes) -> None:
+        if body == b"fail":
+            raise ValueError
+
+    service = reply("echo", fail, type=bytes)
+    async with serve(UDP, services=(service,), records=records) as server:
+        with Udp(server) as client:
+            client.sock.send(b"nothing")
+            client.sock.send(b"fail")
+            await records.wait_for("handler_failed")
+        assert listener_of(server).dropped == {"failed": 1}
+
+
+async def test_a_listener_that_closes_cancels_what_is_being_answered() -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(body: bytes) -> bytes:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return body
+
+    async with serve(UDP, services=(reply("echo", hang, type=bytes),)) as server:
+        with Udp(server) as client:
+            client.sock.send(b"x")
+            await started.wait()
+            server.unlisten(server.addresses[0])
+            async with asyncio.timeout(PATIENCE):
+                await ended.wait()
+
+
 # The rules by themselves, in virtual time.
 
 

@@ -10,10 +10,11 @@ import pytest
 
 import anyplug
 from anyplug import BindError, Code, ConnectionClosed, Limits, LocalError, Refused
+from anyplug.server.listener import TURN_AWAY_MOST
 from anyplug.services import default_services
 from anyplug.services.base import conversation, reply
 from anyplug.wire import Kind, encode_frame
-from anyplug.wire.frames import HEADER
+from anyplug.wire.frames import HEADER, PREFACE
 from tests.server.serving import LogRecords, PlugClient, RawClient, port_of, serve
 
 if TYPE_CHECKING:
@@ -364,3 +365,59 @@ async def test_a_flood_of_requests_to_a_conversation_that_takes_no_refusals_is_e
         except ConnectionError:
             pass
         client.reset()
+
+
+async def test_only_so_many_are_told_busy_at_once_and_the_others_are_closed() -> None:
+    async with serve(PLUG, services=SERVICES, limits=Limits(connections=1)) as server:
+        inside = await anyplug.connect(f"{server.addresses[0]}/echo")
+        clients = [await RawClient.to(server.addresses[0]) for _ in range(TURN_AWAY_MOST + 20)]
+        answers = await asyncio.gather(*(client.hear_all() for client in clients), return_exceptions=True)
+        told = [answer for answer in answers if answer == b"busy: all 1 places are taken; try again later\n"]
+        assert len(told) >= TURN_AWAY_MOST
+        assert len(told) < len(clients)
+        for client in clients:
+            await client.close()
+        await inside.close()
+
+
+async def test_a_listener_that_closes_ends_those_at_the_door() -> None:
+    async with serve(PLUG, services=SERVICES) as server:
+        client = await RawClient.to(server.addresses[0])
+        async with asyncio.timeout(5):
+            while not server.connections:
+                await asyncio.sleep(0)
+        server.unlisten(server.addresses[0])
+        assert await client.hear_all() == b""
+        await client.close()
+        async with asyncio.timeout(5):
+            while server.connections:
+                await asyncio.sleep(0)
+
+
+async def test_who_has_not_said_what_it_wants_is_told_when_the_server_stops() -> None:
+    async with serve(PLUG, services=SERVICES) as server:
+        halfway, menu = await RawClient.to(server.addresses[0]), await RawClient.to(server.addresses[0])
+        await halfway.say(PREFACE)
+        await menu.say(b"help\n")
+        assert b"name a service" in await menu.hear_line()
+        async with asyncio.timeout(5):
+            while len(server._context.links) < 2:
+                await asyncio.sleep(0)
+        draining = asyncio.create_task(server.drain(5))
+        assert b"the server is stopping" in await halfway.hear_all()
+        assert (await menu.hear_all()).endswith(b"going_away: the server is stopping\n")
+        await halfway.close()
+        await menu.close()
+        assert await draining == 0
+
+
+async def test_a_hello_or_a_name_that_comes_while_draining_is_refused() -> None:
+    async with serve(PLUG, services=SERVICES) as server:
+        client, menu = await PlugClient.to(server.addresses[0]), await RawClient.to(server.addresses[0])
+        server._context.draining = True
+        events = await client.hello("echo")
+        assert "try again in a while" in str(events)
+        await menu.say(b"echo\n")
+        assert await menu.hear_all() == b"going_away: this server is stopping; try again in a while\n"
+        await client.close()
+        await menu.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from anyplug.cli.faults import INTERRUPTED, PIPE_CLOSED, Fault, OutputError, explain
-from anyplug.cli.output import leave_stdout
 from anyplug.client import CONNECT_TIMEOUT, connect
 from anyplug.errors import AnyplugError
 
@@ -99,14 +98,11 @@ def run(
     except AnyplugError as error:
         fault = advise(explain(error))
     except BrokenPipeError:
-        leave_stdout()
         return PIPE_CLOSED
     except (KeyboardInterrupt, Interrupted):
         return INTERRUPTED
-    try:
+    with suppress(BrokenPipeError, OutputError):
         output.error(fault)
-    except (BrokenPipeError, OutputError):
-        leave_stdout()
     return fault.status
 
 

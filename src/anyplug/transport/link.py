@@ -260,11 +260,6 @@ class Link(asyncio.Protocol):
         family = socket.AF_INET if sock is None else sock.family
         return name_of(info("peername"), family), name_of(info("sockname"), family)
 
-    @property
-    def over(self) -> bool:
-        """The peer has ended, or the stream is gone: nothing more will come."""
-        return self._over
-
     def finish(self, code: Code = Code.OK, text: str = "") -> None:
         """End the conversation in order: say goodbye, flush, end our half, wait a little for the peer's end. A second
         call does nothing.
