@@ -1,7 +1,8 @@
 """Tests of the tests: for each promise a program that breaks it, which the suite must catch.
 
 A mutant is one edit of the source. It is made in a copy, and the named tests run against that copy; they must fail. The
-list is by promise: input (P6), overload (P7), liveness (P8), entry (P10), whole messages (R8).
+list is by promise: durable (P1), once (P2), safe to retry (P3), input (P6), overload (P7), liveness (P8), disk faults
+(P9), entry (P10), whole messages (R8), meant as said (R9).
 """
 
 from __future__ import annotations
@@ -32,6 +33,48 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
+    Mutant(
+        "P1: an acknowledgement before the commit",
+        "store/writer.py",
+        "        self._target.commit()\n        self.commits += 1\n        _settle(results)",
+        "        _settle(results)\n        self._target.commit()\n        self.commits += 1",
+        "tests/store/test_writer.py",
+    ),
+    Mutant(
+        "P1: commits are not synced",
+        "store/sqlite.py",
+        '("synchronous", 2)',
+        '("synchronous", 0)',
+        "tests/store/test_sqlite.py -k synced",
+    ),
+    Mutant(
+        "P1: a second writer",
+        "store/sqlite_files.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "tests/store/test_sqlite.py -k second",
+    ),
+    Mutant(
+        "P2: a message that is sent again is stored again",
+        "store/sqlite_log.py",
+        "before = mark.admit(producer, topic.number, hashes)",
+        "before = []",
+        "tests/store/test_conformance.py",
+    ),
+    Mutant(
+        "P3: the watermark is not stored with its messages",
+        "store/sqlite_ledger.py",
+        '_insert(self.connection, "INSERT OR REPLACE INTO producer VALUES", sealed)',
+        "pass",
+        "tests/store/test_conformance.py",
+    ),
+    Mutant(
+        "P9: damage in the log of the database is passed over",
+        "store/sqlite_files.py",
+        'check_wal(self.database.with_name("anyplug.db-wal"))',
+        "pass",
+        "tests/store/test_damage.py",
+    ),
     Mutant(
         "P6: a frame of any size is taken",
         "wire/frames.py",
