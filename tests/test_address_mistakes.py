@@ -12,7 +12,7 @@ from anyplug.address import ADDRESS_MAX, SCHEMES, Address
 from anyplug.errors import AddressError
 
 ONE_OF = "one of plug, plugs, tcp, tls, unix, unix+seqpacket, unix+dgram, plug+unix, udp, ws, wss, fd"
-HTTP = f"{ONE_OF} (a plug:// listener answers HTTP on the same port)"
+HTTP = ONE_OF
 LETTERS = "letters, digits, '-', '_' and '.', or an IPv6 address in brackets"
 LENGTHS = "at most 253 characters, 63 between dots, that a resolver can be asked for"
 NUMBERS = "four numbers from 0 to 255, as in 127.0.0.1"

@@ -75,7 +75,7 @@ def test_without_an_address_there_is_no_code() -> None:
 
 
 def test_a_code_is_drawn_of_half_blocks() -> None:
-    lines = qr_text("http://192.0.2.2:7584/").splitlines()
+    lines = qr_text("plug://192.0.2.2:7584").splitlines()
     assert len({len(line) for line in lines}) == 1
     assert set("".join(lines)) == set(" ▀▄█")
     assert len(lines[0]) >= 25
@@ -87,10 +87,10 @@ def test_the_code_and_its_url_are_of_the_best_address() -> None:
         pytest.skip("this machine has no address beside loopback")
     host = best.address if best.family == 4 else f"[{best.address}]"
     (event,) = [json.loads(line) for line in call("addresses", "--qr", "--port", "80", "--json").out.splitlines()]
-    assert event == {"type": "url", "url": f"http://{host}:80/"}
+    assert event == {"type": "url", "url": f"plug://{host}:80"}
     done = call("addresses", "--qr")
-    assert done.out.decode() == qr_text(f"http://{host}:7584/")
-    assert done.err.decode() == f"-- http://{host}:7584/\n"
+    assert done.out.decode() == qr_text(f"plug://{host}:7584")
+    assert done.err.decode() == f"-- plug://{host}:7584\n"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])

@@ -38,7 +38,7 @@ def connect_error(*, errno: int = 0, cause: Exception | None = None) -> ConnectE
     [
         (AddressError("x", part="port", found="", expected="a port"), "bad_address", 2),
         (LocalError("these do not fit"), "usage", 2),
-        (ConfigError("a.toml", where="x", problem="y", line=3), "bad_config", 1),
+        (ConfigError("a.toml", where="x", problem="y", line=3), "bad_config", 2),
         (BindError("tcp://h:1", "taken"), "cannot_listen", 1),
         (EncodeError("text", "no text"), "cannot_encode", 1),
         (connect_error(), "connect/connect", 1),

@@ -115,15 +115,15 @@ def test_it_ends_after_so_many_messages(count: int) -> None:
     assert done == (0, b"".join([b"one\n", b"two\n", b"three\n"][:count]), b"")
 
 
-def test_fewer_messages_than_asked_for_are_noted(place: str) -> None:
+def test_fewer_messages_than_asked_for_are_a_failure(place: str) -> None:
     with plain_server(saying(b"one\n")) as address:
         assert call("receive", address, "--count", "3") == (
-            0,
+            1,
             b"one\n",
             b"-- the other end closed after 1 of 3 messages\n",
         )
     events = call("receive", f"{place}/greet", "--count", "2", "--json")
-    assert (events.status, events.out.count(b"\n"), events.err) == (0, 2, b"")
+    assert (events.status, events.out.count(b"\n"), events.err) == (1, 2, b"")
 
 
 def test_a_whole_stream_counts_as_one_message() -> None:

@@ -34,6 +34,12 @@ def test_an_event_is_a_line_with_time_level_name_and_fields() -> None:
     assert rest == 'busy peer=127.0.0.1:5 problem="no place left"'
 
 
+def test_quotes_in_a_value_do_not_end_it() -> None:
+    log, lines, _ = lines_of(LineFormatter())
+    log.info("odd", a='did you mean "echo"?', b='"', c="")
+    assert lines[0].endswith(r'a="did you mean \"echo\"?" b="\"" c=""')
+
+
 def test_what_a_peer_said_is_escaped() -> None:
     log, lines, _ = lines_of(LineFormatter())
     log.warning("refused", problem="\x1b[2J\nfake line")

@@ -224,8 +224,6 @@ def _read_scheme(head: str, body: str, shown: str) -> tuple[str, int]:
         return stem, int(digit)
     near = "" if scheme in _UNRELATED else _FOREIGN.get(scheme) or nearest_of(scheme, SCHEMES)
     expected = f"one of {', '.join(SCHEMES)}"
-    if scheme in {"http", "https"}:
-        expected += " (a plug:// listener answers HTTP on the same port)"
     nearest = f"{near}://{body}" if near else ""
     raise AddressError(shown, part="scheme", found=_shortened(head), expected=expected, nearest=nearest)
 

@@ -52,3 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         leave_stdout()
         return 141
+    except OSError as error:
+        from anyplug.cli.output import leave_stdout
+
+        leave_stdout()
+        print(f"error: standard output cannot be written to: {error.strerror}", file=sys.stderr)
+        return 1

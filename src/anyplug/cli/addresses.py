@@ -139,7 +139,7 @@ def _show_qr(best: HostAddress | None, port: int, output: Output) -> int:
     """
     if best is None:
         raise LocalError("there is no address to show: no interface that is up has one beside loopback")
-    url = f"http://{_host(best)}:{port}/"
+    url = f"plug://{_host(best)}:{port}"
     if output.json:
         output.write(output.event("url", url=url))
         return OK

@@ -35,7 +35,7 @@ WINDOW = 256
     Examples:
     anyplug ask 127.0.0.1/echo hello
     anyplug ask tcp://127.0.0.1:9999 "I am client." --framing raw
-    seq 1000 | anyplug ask 127.0.0.1/square --parse""",
+    seq 1000 | anyplug ask 127.0.0.1/echo --parse""",
 )
 @address_argument
 @click.argument("text", required=False)
@@ -83,7 +83,8 @@ class _Questions:
         self._settings = settings
         self._output = output
         self._printer = settings.printer(output, "answer", pieces=LineEnd.MISSING)
-        self._window = asyncio.Semaphore(WINDOW)
+        # Questions on a raw stream would melt together: there each waits for the answer to the one before.
+        self._window = asyncio.Semaphore(1 if settings.cut == "raw" else WINDOW)
         self._asked: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue()
         self._ready: list[bytes] = []
         self._status = OK

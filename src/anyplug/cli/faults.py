@@ -5,7 +5,7 @@ code                    status  what
 ======================  ======  ====================================================================================
 ``usage``               2       words or options that do not exist, or do not fit together
 ``bad_address``         2       an address that cannot be used
-``bad_config``          1       a mistake in the configuration file
+``bad_config``          2       a mistake in the configuration file
 ``cannot_listen``       1       a listener that cannot be opened
 ``cannot_encode``       1       a value that cannot travel
 ``connect/STEP``        1, 124  no conversation could be opened; STEP is resolve, connect or handshake
@@ -166,7 +166,7 @@ def _by_code(error: ProtocolError) -> Fault:
 
 _TELLERS: Final[Mapping[type, Callable[..., Fault]]] = {
     AddressError: _address,
-    ConfigError: _plainly("bad_config"),
+    ConfigError: _plainly("bad_config", USAGE),
     BindError: _plainly("cannot_listen"),
     EncodeError: _plainly("cannot_encode"),
     LocalError: _plainly("usage", USAGE),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.output import create_output
-from prompt_toolkit.utils import is_dumb_terminal
 
 from anyplug.cli.conversation import Interrupted
 from anyplug.cli.history import LineHistory, history_file
@@ -70,13 +69,8 @@ class Prompt:
             saying.cancel()
 
 
-def _screen() -> Screen | None:
-    """The terminal; None for one that can only print, which the library knows by itself.
-
-    It is not asked where its cursor stands: a prompt of one line need not know, and not all answer.
-    """
-    if is_dumb_terminal():
-        return None
+def _screen() -> Screen:
+    """The terminal. It is not asked where its cursor stands: a prompt of one line need not know, and not all answer."""
     screen = create_output()
     if hasattr(screen, "enable_cpr"):
         screen.enable_cpr = False

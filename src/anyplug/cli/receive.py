@@ -23,7 +23,7 @@ __all__ = ["command"]
     Examples:
     anyplug receive tcp://127.0.0.1:1234 --until eof
     anyplug receive tcp://127.0.0.1:2133 --framing header --codec pickled --count 1
-    anyplug receive 127.0.0.1/news --json""",
+    anyplug receive 127.0.0.1/greet --json""",
 )
 @address_argument
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
@@ -70,6 +70,7 @@ async def _receive(settings: Settings, output: Output, count: int | None, until:
                 messages = await peer.receive_many(settings.timeout)
             except ConnectionClosed as end:
                 _tell_end(output, end, count, left)
+                status = FAILURE if left else status
                 break
             except DecodeError as error:
                 output.error(settings.advise(explain(error)))

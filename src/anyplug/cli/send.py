@@ -32,7 +32,7 @@ LINGER = 2.0
     Examples:
     anyplug send tcp://127.0.0.1:6666 hello
     anyplug send tcp://127.0.0.1:8888 --framing raw < picture.jpg
-    journalctl -f | anyplug send 127.0.0.1/inbox --lines""",
+    journalctl -f | anyplug send 127.0.0.1/reply --lines""",
 )
 @address_argument
 @click.argument("text", required=False)

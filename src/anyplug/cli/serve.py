@@ -105,7 +105,7 @@ def command(
     try:
         config = given.changed(load(path) if path else _default())
     except ConfigError as error:
-        output.error(explain(error)._replace(status=USAGE))
+        output.error(explain(error))
         return USAGE
     structured = config.server.log == "json"
     _set_up_log(structured=structured, verbose=verbose or (structured and not quiet), quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import suppress
 from functools import partial
@@ -42,6 +43,10 @@ PATIENCE = 10.0
 
 PATIENCE_AT_PROMPT = 1.0
 """The same where somebody sits at a terminal and has said that it is over."""
+
+
+_CANNOT_PROMPT = {"dumb", "unknown"}
+"""Terminals that can only print. What is typed there is taken line by line, as the terminal gives it."""
 
 
 class Face(Protocol):
@@ -91,7 +96,8 @@ async def _talk(settings: Settings, output: Output) -> int:
     async with opened(settings) as peer:
         if typed:
             output.note(f"connected to {settings.address}; an empty line or Ctrl-D ends")
-        talk = _Talk(peer, settings, output, _prompt(output) if typed else _Pipe(output))
+        prompted = typed and os.environ.get("TERM") not in _CANNOT_PROMPT
+        talk = _Talk(peer, settings, output, _prompt(output) if prompted else _Pipe(output))
         return await talk.hold(settings.timeout or (PATIENCE_AT_PROMPT if typed else PATIENCE), strict=not typed)
 
 

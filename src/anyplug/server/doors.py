@@ -40,6 +40,9 @@ TURN_AWAY_TIME = 0.25
 
 _TEXT = make_codec("text")
 
+_HTTP_HEAD = [b"HTTP/1.1 501 Not Implemented", b"Content-Type: text/plain", b"Connection: close", b""]
+"""What makes an HTTP client show the sentence after it (RFC 9112, section 2.2: a lone LF ends a line)."""
+
 _NOT_OFFERED = {
     First.TLS: (Code.UNSUPPORTED, "TLS is not offered on this port; connect without it"),
     First.HTTP: (Code.UNSUPPORTED, "HTTP is not offered on this port; use the anyplug command, or nc"),
@@ -134,7 +137,7 @@ class PlugDoor:
             session = PlainSession(self._lines)
             opener = partial(Menu, self._context, silent=first is None)
         if first in _NOT_OFFERED:
-            opener = partial(_Farewell, *_NOT_OFFERED[first], _TEXT)
+            opener = partial(_Farewell, *_NOT_OFFERED[first], _TEXT, first=first)
         if busy:
             opener = partial(_Farewell, Code.BUSY, busy, _TEXT)
         return Entrance(session, opener)
@@ -145,8 +148,10 @@ class _Farewell:
 
     __slots__ = ()
 
-    def __init__(self, code: Code, text: str, codec: Codec[Any], link: Link) -> None:
+    def __init__(self, code: Code, text: str, codec: Codec[Any], link: Link, *, first: First | None = None) -> None:
         session = link.session
+        if first is First.HTTP:
+            session.send_many(_HTTP_HEAD)
         if isinstance(session, PlugSession):
             session.send_refused(code, text)
         else:

@@ -100,7 +100,9 @@ def _stamp(record: logging.LogRecord) -> str:
 
 def _quoted(value: str) -> str:
     value = escape(value)
-    return f'"{value}"' if " " in value or "=" in value or not value else value
+    if value and not set(value) & set(' ="'):
+        return value
+    return '"' + value.replace('"', '\\"') + '"'
 
 
 def log_to_stderr(formatter: logging.Formatter | None = None, level: int = logging.INFO) -> None:

@@ -56,6 +56,12 @@ class _Answering:
         elif answer is not None:
             session.send_data(self._codec.encode(answer))
 
+    def _note_fault(self, event: Ended | Fault) -> None:
+        """An end out of order is worth a line to who looks for it."""
+        if isinstance(event, Fault):
+            peer, _ = self._link.names
+            self._log.info("peer_error", service=self._service.name, peer=peer, problem=str(event.error))
+
     def _fail(self, number: int, error: Exception) -> None:
         """A message could not be handled: log it here, tell the peer its code."""
         if isinstance(error, (ConnectionClosed, Broken)):
@@ -102,6 +108,7 @@ class DirectSink(_Answering):
         if isinstance(event, Requests):
             self._take(iter(event.items))
         elif isinstance(event, (Ended, Fault)):
+            self._note_fault(event)
             self._ended = True
             if self._rest is None:
                 self._link.finish()
@@ -136,18 +143,18 @@ class DirectSink(_Answering):
         if self._rest is not None:
             self._rest.append(items)
             return
-        started = perf_counter()
+        before = perf_counter()
         while not link.writing_paused:
             item = next(items, None)
             if item is None:
                 break
             self._answer(*item)
+            before = self._check_time(before)
             if link.session.queued >= GATHER:
                 link.flush()
         else:
             self._rest = [items]
             link.pause_reading()
-        self._check_time(started)
 
     def _answer(self, number: int, body: bytes) -> None:
         try:
@@ -155,11 +162,14 @@ class DirectSink(_Answering):
         except Exception as error:  # noqa: BLE001 - whatever a handler raises ends here
             self._fail(number, error)
 
-    def _check_time(self, started: float) -> None:
-        took = perf_counter() - started
+    def _check_time(self, started: float) -> float:
+        """Name a handler that took too long for one message; returns the time."""
+        now = perf_counter()
+        took = now - started
         if took > self._link.limits.slow_handler:
             advice = "other connections waited; use blocking=True or async def"
             self._log.warning("slow_handler", service=self._service.name, seconds=round(took, 3), advice=advice)
+        return now
 
 
 class TaskSink(_Answering):
@@ -195,6 +205,7 @@ class TaskSink(_Answering):
             self._ended = True
             self._finish_if_done()
         elif isinstance(event, Fault):
+            self._note_fault(event)
             self.lost()
         self._pause_if_full()
 

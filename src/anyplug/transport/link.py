@@ -219,8 +219,9 @@ class Link(asyncio.Protocol):
         session = self.session
         while session.queued:
             data = session.data_to_send()
-            self.bytes_sent += len(data)
-            self.transport.write(data)
+            if not self.transport.is_closing():  # else the stream is gone, and the loop is about to say so
+                self.bytes_sent += len(data)
+                self.transport.write(data)
 
     def flush_soon(self) -> None:
         """Something was said: give it to the kernel at the end of this turn, or now where much waits already."""
