@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from anyplug.cli.ask import advise
+from anyplug.cli.faults import Fault
+from anyplug.cli.options import Settings
 from tests.cli.commands import PATIENCE, Terminal, anyplug, call, start
 from tests.cli.peers import answering_once, plain_server, reset, serving, silent, stamping
 
@@ -386,3 +389,10 @@ def test_text_of_a_peer_in_an_error_is_shown_and_not_obeyed() -> None:
     assert done.status == 1
     assert b"\x1b" not in done.err
     assert b"(step: handshake)" in done.err
+
+
+def test_an_end_without_an_answer_says_how_to_hear_a_service_that_speaks_first() -> None:
+    settings = Settings.of("127.0.0.1/greet", framing=None, codec=None, timeout=None, json=False, token_file=None)
+    hint = "if the service speaks first, use `anyplug receive plug://127.0.0.1:7584/greet`"
+    assert advise(settings, Fault("closed", "the connection is closed")).hint == hint
+    assert advise(settings, Fault("closed", "x", "an own hint")).hint == "an own hint"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyplug.cli.conversation import opened, run
-from anyplug.cli.faults import FAILURE, OK, explain
+from anyplug.cli.faults import FAILURE, OK, Fault, explain
 from anyplug.cli.options import Settings, address_argument, parse_option, speaking_options, timeout_option
 from anyplug.cli.output import Output
 from anyplug.cli.printer import LineEnd
@@ -55,7 +55,14 @@ def command(address: str, text: str | None, parse: bool, **options: Any) -> int:
     settings = Settings.of(address, parse=parse, **options)
     output = Output(json=settings.json)
     work = _ask_lines if text is None else partial(_ask_one, typed=argument_bytes(text))
-    return run(lambda: work(settings, output), output, advise=settings.advise)
+    return run(lambda: work(settings, output), output, advise=partial(advise, settings))
+
+
+def advise(settings: Settings, fault: Fault) -> Fault:
+    """The fault with a hint where one fits: an end without an answer may be that of a service that speaks first."""
+    if fault.code == "closed" and not fault.hint:
+        return fault._replace(hint=f"if the service speaks first, use `anyplug receive {settings.address}`")
+    return settings.advise(fault)
 
 
 async def _ask_one(settings: Settings, output: Output, *, typed: bytes) -> int:
