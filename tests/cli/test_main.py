@@ -160,3 +160,13 @@ def test_colour_is_for_terminals_and_for_who_forces_it() -> None:
     assert anyplug("asc").err.startswith(b"error: ")
     assert anyplug("asc", env={"CLICOLOR_FORCE": "1"}).err.startswith(b"\x1b[1;31merror:\x1b[0m ")
     assert anyplug("asc", env={"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}).err.startswith(b"error: ")
+
+
+@pytest.mark.parametrize("word", ["--version", "--help"])
+def test_a_full_disk_is_told_in_a_sentence(word: str) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device, not a path to a file
+        done = subprocess.run([sys.executable, "-m", "anyplug", word], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"error: standard output cannot be written to: No space left on device\n",
+    )

@@ -17,6 +17,7 @@ that ``anyplug --version`` answers at once; a command's own file is imported whe
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         leave_stdout()
         return 141
     except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EIO}:
+            raise
         from anyplug.cli.output import leave_stdout
 
         leave_stdout()
