@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -17,10 +18,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+STEPS = count()
+
+
 @contextmanager
 def listening() -> Iterator[tuple[socket.socket, str]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener, str(listener.getsockname()[1])
+    """A listener on a port that was not used before and that the kernel gives to no client.
+
+    So nobody else's socket has its number, and none that was closed a moment ago.
+    """
+    port = 0
+    while not port:
+        wanted = 10_000 + (os.getpid() * 101 + next(STEPS)) % 20_000
+        with suppress(OSError), socket.create_server(("127.0.0.1", wanted)):
+            port = wanted
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        yield listener, str(port)
 
 
 def events(out: bytes) -> list[dict[str, Any]]:
