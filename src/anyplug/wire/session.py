@@ -34,7 +34,7 @@ class Session(ABC):
     __slots__ = ("_out", "_why", "batches", "happened", "queued", "received", "receiving", "sending")
 
     has_requests: bool = False
-    """Whether requests carry ids on this session. Without ids an answer is the next message."""
+    """Whether requests carry ids on a session of this kind. Without ids an answer is the next message."""
 
     def __init__(self) -> None:
         self.happened: list[Event] = []
