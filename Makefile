@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check demo bench docs clean
+.PHONY: run test check crash demo bench bench-packages docs clean
 
 # Serve in the foreground: make run ARGS="plug://127.0.0.1:7584"
 run: .venv/.ready
@@ -24,11 +24,21 @@ check: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/codespell
 
+# Kill servers at random moments, N times in all, and check what they acknowledged.
+N ?= 400
+crash: .venv/.ready
+	ANYPLUG_KILLS=$(N) $(BIN)/pytest -n 2 --timeout 0 tests/crash $(ARGS)
+
 demo: .venv/.ready
 	$(BIN)/python examples/demo.py $(ARGS)
 
+# Measure everything beside its peers: make bench ARGS="--rounds 5". Who is not installed is left out.
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks all $(ARGS)
+
+# The system packages that only benchmarks use.
+bench-packages:
+	scripts/system_packages.sh requirements/debian-bench.txt
 
 # Write the generated parts of the documentation anew.
 docs: .venv/.ready

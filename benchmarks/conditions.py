@@ -12,7 +12,24 @@ from benchmarks.processes import Process
 
 __all__ = ["conditions", "sentence"]
 
-LIBRARIES = ("anyplug", "msgspec", "uvloop", "pyzmq")
+LIBRARIES = (
+    "anyplug",
+    "msgspec",
+    "uvloop",
+    "aiofastnet",
+    "anyio",
+    "trio",
+    "twisted",
+    "pyzmq",
+    "pynng",
+    "websockets",
+    "picows",
+    "rpyc",
+    "Pyro5",
+    "redis",
+    "nats-py",
+)
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 def conditions() -> dict[str, object]:
@@ -24,6 +41,8 @@ def conditions() -> dict[str, object]:
         "kernel": platform.release(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": {name: _version(name) for name in LIBRARIES},
+        "governor": _governor(),
+        "priority": "SCHED_RR 1" if Process.first else f"nice {os.getpriority(os.PRIO_PROCESS, 0)}",
         "load_average": os.getloadavg()[0],
         "before_others": Process.first,
     }
@@ -33,11 +52,17 @@ def sentence(found: dict[str, object]) -> str:
     """The conditions in one line, for people."""
     libraries = found["libraries"]
     assert isinstance(libraries, dict)
-    names = ", ".join(f"{name} {number}" for name, number in libraries.items())
+    names = ", ".join(f"{name} {number}" for name, number in libraries.items() if number != "none")
     return (
-        f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['python']}, {names}; "
-        f"{found['date']}, load {found['load_average']:.1f}{', before all others' if found['before_others'] else ''}"
+        f"{found['cpu']}, {found['cores']} cores, governor {found['governor']}, Linux {found['kernel']}, "
+        f"{found['python']}, {names}; {found['date']}, load {found['load_average']:.1f}, {found['priority']}"
+        f"{' (before all others)' if found['before_others'] else ''}"
     )
+
+
+def _governor() -> str:
+    """How the frequency of the cores is chosen; a virtual machine does not know."""
+    return GOVERNOR.read_text(encoding="ascii").strip() if GOVERNOR.exists() else "unknown"
 
 
 def _cpu_model() -> str:

@@ -46,6 +46,8 @@ class Contestant:
     """Gets the seconds that a measurement should take."""
     most: float | None = None
     """The target of the value itself, in the question's unit."""
+    missing: str = ""
+    """Why it cannot be measured on this machine; it is left out then, and that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,22 @@ class Question:
     seconds: float = 0.5
     """How long one measurement of one contestant takes, about."""
 
+    @property
+    def present(self) -> Sequence[Contestant]:
+        """Who can be measured here."""
+        return [contestant for contestant in self.contestants if not contestant.missing]
+
+    @property
+    def comparable(self) -> Sequence[Comparison]:
+        """The comparisons of those."""
+        names = {contestant.name for contestant in self.present}
+        return [comparison for comparison in self.comparisons if {comparison.ours, comparison.theirs} <= names]
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Who cannot be measured here, and why."""
+        return {contestant.name: contestant.missing for contestant in self.contestants if contestant.missing}
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -109,13 +127,16 @@ class Outcome:
 def answer(
     question: Question, *, rounds: int | None = None, seconds: float | None = None, say: Callable[[str], None] = print
 ) -> Outcome:
-    """Measure every contestant, in turns."""
+    """Measure every contestant that can be, in turns."""
     found = conditions()
-    samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in question.contestants}
+    present = question.present
+    samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in present}
     count = question.rounds if rounds is None else rounds
-    for number in range(count):
-        shift = number // 2 % len(question.contestants)
-        order = [*question.contestants[shift:], *question.contestants[:shift]]
+    for name, why in question.left_out.items():
+        say(f"  left out: {name}: {why}")
+    for number in range(count if present else 0):
+        shift = number // 2 % len(present)
+        order = [*present[shift:], *present[:shift]]
         for contestant in order if number % 2 == 0 else reversed(order):
             sample = contestant.measure(question.seconds if seconds is None else seconds)
             samples[contestant.name].append(sample)
@@ -132,10 +153,11 @@ def report(outcome: Outcome) -> str:
             sentence(outcome.conditions),
             "",
             f"{'ratio':>7}  {'spread':<14}  {'by CPU':>6}  {'target':<14}  comparison",
-            *(_compared(outcome, comparison) for comparison in question.comparisons),
+            *(_compared(outcome, comparison) for comparison in question.comparable),
             "",
             f"{'median':>13}  {'spread':<27}  {question.unit}",
-            *(_measured(outcome, contestant) for contestant in question.contestants),
+            *(_measured(outcome, contestant) for contestant in question.present),
+            *(f"{'-':>13}  {'left out':<27}  {name}: {why}" for name, why in question.left_out.items()),
         ]
     )
 
@@ -174,7 +196,7 @@ def write(outcome: Outcome, folder: Path = RESULTS) -> Path:
             "by_cpu": [round(ratio, 3) for ratio in outcome.cost_ratios(comparison)],
             "ratios": [round(ratio, 3) for ratio in outcome.ratios(comparison)],
         }
-        for comparison in question.comparisons
+        for comparison in question.comparable
     ]
     measured = {
         name: {
@@ -192,6 +214,7 @@ def write(outcome: Outcome, folder: Path = RESULTS) -> Path:
         "conditions": outcome.conditions,
         "comparisons": rows,
         "measured": measured,
+        "left_out": dict(question.left_out),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{question.name}.json"

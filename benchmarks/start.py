@@ -1,6 +1,7 @@
-"""How long does a program take that imports us, or runs our command?
+"""How long does a program take that imports us, or runs our command, and how soon does a server listen?
 
-Each contestant is a process that starts, does that and ends; a round takes the median of twenty.
+Each contestant is a process that starts, does that and ends; a round takes the median of twenty. A server is ready when
+it says so, which is when clients can connect; a round takes the median of seven.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from benchmarks.commands import ANYPLUG
+from benchmarks.echoes import PLUG
 from benchmarks.harness import Comparison, Contestant, Question, Sample
-from benchmarks.processes import SERVER_CORE, prepare
+from benchmarks.processes import SERVER_CORE, Process, prepare, role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TIMES = 20
+STARTS = 7
 COMMAND = Path(sys.executable).parent / "anyplug"
 
 
@@ -60,7 +64,7 @@ CONTESTANTS = [
 COMPARISONS = [Comparison(IMPORT, EMPTY), Comparison(FACES, EMPTY)]
 if COMMAND.exists():
     CONTESTANTS.append(Contestant(VERSION, partial(measure, [str(COMMAND), "--version"]), most=200))
-    COMPARISONS.append(Comparison(VERSION, EMPTY))
+    COMPARISONS.append(Comparison(VERSION, EMPTY, most=4.0))
 
 QUESTION = Question(
     name="start",
@@ -68,5 +72,47 @@ QUESTION = Question(
     unit="ms",
     contestants=CONTESTANTS,
     comparisons=COMPARISONS,
+    rounds=5,
+)
+
+
+def ready(command: Sequence[str], what: str) -> float:
+    """Milliseconds from the start of a server to the line that tells it listens."""
+    began = perf_counter()
+    with Process([*command], core=SERVER_CORE) as server:
+        while what not in server.line():
+            pass
+        return (perf_counter() - began) * 1e3
+
+
+def measure_ready(command: Sequence[str], what: str, seconds: float) -> Sample:
+    return Sample(median(ready(command, what) for _ in range(STARTS)))
+
+
+STREAMS = """
+import asyncio
+
+async def main():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+SERVE_COMMAND = [*ANYPLUG, "serve", "--listen", "127.0.0.1:0", "--store", "memory", "--json"]
+SERVERS: dict[str, tuple[list[str], str, float | None]] = {
+    "anyplug serve": (SERVE_COMMAND, '"listening"', 400),
+    "anyplug.Server in a program": (role("echoes", "anyplug_reply", PLUG), "", None),
+    "asyncio streams": ([sys.executable, "-c", STREAMS], "", None),
+}
+SERVE = Question(
+    name="start_serve",
+    asks=f"from the start of a server's process until it listens, the median of {STARTS}",
+    unit="ms",
+    contestants=[
+        Contestant(name, partial(measure_ready, command, what), most=most)
+        for name, (command, what, most) in SERVERS.items()
+    ],
+    comparisons=[Comparison(name, "asyncio streams") for name in SERVERS if name != "asyncio streams"],
     rounds=5,
 )

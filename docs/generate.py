@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from anyplug.codec.objects_tags import Tag
 from anyplug.errors import Code
-from anyplug.limits import DEFAULTS, FRAME_MAX, HELLO_MAX
+from anyplug.limits import CHUNK_MAX, DEFAULTS, FRAME_MAX, HELLO_MAX
 from anyplug.messages import Hello, Welcome
-from anyplug.wire.frames import PING_MAX, Kind
+from anyplug.wire.frames import PING_MAX, SEQUENCE_MAX, Kind
 from anyplug.wire.sender import ID_MAX, TEXT_MAX
 from anyplug.wire.states import BESIDE, ROWS, Role, State
 
@@ -91,9 +92,11 @@ def constants() -> str:
     meaning = docs_of("limits.py") | docs_of("wire/frames.py") | docs_of("wire/sender.py")
     values = {
         "FRAME_MAX": FRAME_MAX,
+        "CHUNK_MAX": CHUNK_MAX,
         "HELLO_MAX": HELLO_MAX,
         "PING_MAX": PING_MAX,
         "ID_MAX": ID_MAX,
+        "SEQUENCE_MAX": SEQUENCE_MAX,
         "TEXT_MAX": TEXT_MAX,
     }
     return _table(("name", "value", "meaning"), ((f"`{n}`", f"{v:,}", meaning[n]) for n, v in values.items()))
@@ -101,9 +104,14 @@ def constants() -> str:
 
 def _fields(kind: type[Hello | Welcome]) -> str:
     meaning = docs_of("messages.py", kind.__name__)
-    names = {str: "string", int: "integer", bool: "boolean"}
+    names = {str: "string", int: "integer", bool: "boolean", bytes: "binary"}
     rows = (
-        (f"`{field.name}`", names[field.type], f"`{json.dumps(field.default)}`", meaning[field.name])
+        (
+            f"`{field.name}`",
+            names[field.type],
+            f"`{json.dumps(field.default) if field.type is not bytes else 'empty'}`",
+            meaning[field.name],
+        )
         for field in msgspec.structs.fields(kind)
     )
     return _table(("field", "type", "default", "meaning"), rows)
@@ -132,12 +140,19 @@ def diagram(role: Role) -> str:
     return "\n".join(("```mermaid", "stateDiagram-v2", *lines, "```", ""))
 
 
+def tags() -> str:
+    """Every mark of the codec `objects`."""
+    meaning = docs_of("codec/objects_tags.py", "Tag")
+    return _table(("type", "a value of, and what stands behind the mark"), ((int(t), meaning[t.name]) for t in Tag))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "codes": codes,
     "constants": constants,
     "hello-fields": lambda: _fields(Hello),
     "kinds": kinds,
     "limits": limits,
+    "objects-tags": tags,
     "state-diagram-client": lambda: diagram(Role.CLIENT),
     "state-diagram-server": lambda: diagram(Role.SERVER),
     "states": states,

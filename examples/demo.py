@@ -34,23 +34,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 MORE = """
-[services.echo]
-kind = "echo"
-
-[[listeners]]
-address = "plug://127.0.0.1:0"
-
-[[listeners]]
-address = "tcp://127.0.0.1:0"
-service = "echo"
-framing = "header"
-codec = "pickled"
-
-[[listeners]]
-address = "tcp://127.0.0.1:0"
-service = "echo"
-connections = 6
-
 [[listeners]]
 address = "unix://{folder}/stream"
 service = "echo"
@@ -64,8 +47,8 @@ address = "udp://127.0.0.1:0"
 service = "echo"
 """
 
-GREETING, ANSWER, CLOCK, PLUG, OBJECTS, SIX, UNIX, PACKETS, UDP = range(9)
-"""The listeners, in the order of the configuration."""
+UNIX, PACKETS, UDP = "unix", "unix+seqpacket", "udp"
+"""Listeners beside those of tutorial.toml, which are named by their ports there."""
 
 PATIENCE = 20.0
 
@@ -93,15 +76,19 @@ class Server:
     """``anyplug serve`` in a process."""
 
     def __init__(self, config: str, folder: Path) -> None:
+        wanted = re.findall(r'"(?:plug|tcp)://127\.0\.0\.1:(\d+)', config)
+        names = [*map(int, wanted), UNIX, PACKETS, UDP]
+        config = re.sub(r'("(?:plug|tcp)://127\.0\.0\.1):\d+', r"\1:0", config)
         file = folder / "demo.toml"
         file.write_text(config, encoding="utf-8")
         command = [sys.executable, "-m", "anyplug", "serve", "--json", str(file)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        self.addresses: list[str] = []
+        addresses: list[str] = []
         while (event := self.event())["type"] != "ready":
             if event["type"] == "listening":
-                self.addresses.append(event["address"])
+                addresses.append(event["address"])
                 said("server", f"listening on {event['address']}")
+        self.addresses = dict(zip(names, addresses, strict=True))
 
     def event(self) -> dict[str, Any]:
         """The next line that it says."""
@@ -112,24 +99,26 @@ class Server:
         event: dict[str, Any] = json.loads(line)
         return event
 
-    def port(self, number: int) -> int:
-        return int(self.addresses[number].split("/")[2].rpartition(":")[2])
+    def port(self, name: int | str) -> int:
+        return int(re.split(r"[:/?]", self.addresses[name])[4])
 
-    def place(self, number: int) -> str:
-        return f"127.0.0.1:{self.port(number)}"
+    def place(self, name: int | str) -> str:
+        return f"127.0.0.1:{self.port(name)}"
 
     def stop(self) -> None:
         """Ask it to stop, and see that it does in order."""
         self.process.send_signal(signal.SIGTERM)
-        expect(self.event()["type"], "stopping")
+        while (event := self.event())["type"] == "shown":
+            said("screen", f"{event}")
+        expect(event["type"], "stopping")
         expect(self.event(), {"type": "stopped", "cut": 0, "forced": False})
         expect(self.process.wait(PATIENCE), 0, "status")
 
 
 @contextmanager
-def plain(server: Server, number: int) -> Iterator[socket.socket]:
+def plain(server: Server, port: int) -> Iterator[socket.socket]:
     """A socket of the standard library, connected."""
-    with socket.create_connection(("127.0.0.1", server.port(number)), PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", server.port(port)), PATIENCE) as sock:
         yield sock
 
 
@@ -139,7 +128,7 @@ def plain(server: Server, number: int) -> Iterator[socket.socket]:
 def greeting(server: Server) -> None:
     """A greeting, read 7 bytes at a time (socket)"""
     pieces = []
-    with plain(server, GREETING) as sock:
+    with plain(server, 1234) as sock:
         while piece := sock.recv(7):
             said("server", piece)
             pieces.append(piece)
@@ -148,7 +137,7 @@ def greeting(server: Server) -> None:
 
 def request(server: Server) -> None:
     """One question, one answer (socket)"""
-    with plain(server, ANSWER) as sock:
+    with plain(server, 9999) as sock:
         said("client", "I am client.")
         sock.send(b"I am client.")
         expect(sock.recv(1024).decode(), "I am server.")
@@ -157,7 +146,7 @@ def request(server: Server) -> None:
 
 def clock(server: Server) -> None:
     """An echo with the time (socket)"""
-    with plain(server, CLOCK) as sock:
+    with plain(server, 8080) as sock:
         for words in ("hello", "你好"):
             said("client", words)
             sock.send(words.encode())
@@ -170,35 +159,115 @@ def clock(server: Server) -> None:
 
 def objects(server: Server) -> None:
     """A Python object behind a header of ten bytes, both ways (socket; written by pickle, read by no pickle)"""
-    value = {1: "Client", 2: "Server"}
-    body = pickle.dumps(value)
-    with plain(server, OBJECTS) as sock:
-        said("client", value)
-        sock.sendall(f"{len(body):<10}".encode() + body)
+    with plain(server, 2133) as sock:
         with sock.makefile("rb") as stream:
             size = int(stream.read(10))
-            expect(make_codec("pickled").decode(stream.read(size)), value)
+            expect(make_codec("pickled").decode(stream.read(size)), {1: "Client", 2: "Server"})
+        value = {"name": "apple", 3: [1.5, None, (True, b"x")]}
+        said("client", value)
+        body = pickle.dumps(value)
+        sock.sendall(f"{len(body):<10}".encode() + body)
+        sock.shutdown(socket.SHUT_WR)
+        expect(sock.recv(1024), b"", "end")
+    with blocking.Shelf(f"plug://{server.place(7584)}/object") as shelf:
+        expect(shelf["received"], value, "shelf")
+
+
+def receipt(server: Server) -> None:
+    """A welcome, and a receipt that is kept (socket)"""
+    with plain(server, 2121) as sock:
+        expect(sock.recv(1024).decode(), "Welcome to study socket!")
+        said("client", "有内鬼, 终止交易! Over")
+        sock.send("有内鬼, 终止交易! Over".encode())
+        expect(sock.recv(1024), b"", "end")
+    expect(kept(server, "receipts", 1), ["有内鬼, 终止交易! Over"], "inbox")
 
 
 def seven(server: Server) -> None:
-    """Six at a time, the seventh is told so (socket)"""
-    guests = [socket.create_connection(("127.0.0.1", server.port(SIX)), PATIENCE) for _ in range(6)]
-    for guest in guests:
-        guest.sendall(b"in\n")
-        if guest.recv(1024) != b"in\n":
-            raise Mismatch("one of six was not served")
+    """One way, six at a time: the seventh is told so (socket)"""
+    guests = [socket.create_connection(("127.0.0.1", server.port(5050)), PATIENCE) for _ in range(6)]
     said("clients", "six are in")
-    with plain(server, SIX) as late:
+    with plain(server, 5050) as late:
         expect(late.recv(1024).decode().strip(), "busy: all 6 places are taken; try again later")
-    for guest in guests:
+    for number, guest in enumerate(guests):
+        guest.sendall(f"hello from {number}".encode())
         guest.close()
+    expect(sorted(kept(server, "oneway", 6)), [f"hello from {number}" for number in range(6)], "inbox")
+
+
+def dialogue(server: Server) -> None:
+    """One long conversation, until 886 (socket)"""
+    with plain(server, 6666) as sock:
+        for count, words in enumerate(("hello", "还在吗"), 1):
+            said("client", words)
+            sock.send(words.encode())
+            expect(kept(server, "dialogue", count)[-1], words, "inbox")
+        said("client", "886")
+        sock.send(b"886")
+        expect(sock.recv(1024), b"", "end")
+
+
+def kept(server: Server, topic: str, many: int) -> list[str]:
+    """The first so many texts of a topic of the inbox, as soon as they are there."""
+    with blocking.Inbox(f"plug://{server.place(7584)}/inbox/{topic}") as inbox:
+        texts: list[str] = []
+        for message in inbox.follow(start=1):
+            texts.append(message.value)
+            if len(texts) == many:
+                break
+        return texts
+
+
+def inbox(server: Server) -> None:
+    """Messages that are on the server's disk before they are acknowledged (anyplug.Inbox)"""
+
+    async def post_and_read() -> None:
+        async with anyplug.Inbox(f"plug://{server.place(7584)}/inbox/log") as box:
+            said("client", "a thousand lines")
+            positions = await box.post_many([f"line {number}" for number in range(1, 1001)])
+            expect((positions[0], positions[-1]), (1, 1000), "kept as")
+            expect([message.value for message in await box.last(2)], ["line 999", "line 1000"])
+
+    asyncio.run(post_and_read())
+
+
+def shelf(server: Server) -> None:
+    """Named Python values, shared, of the same types on both ends (anyplug.blocking.Shelf)"""
+    address = f"plug://{server.place(7584)}/shelf"
+    with blocking.Shelf(address) as ours, blocking.Shelf(address) as theirs:
+        ours["config"] = {"limits": (1, 2), "names": {"ann", "bob"}, 3: 1j}
+        said("client", "shelf['config'] = {'limits': (1, 2), 'names': {'ann', 'bob'}, 3: 1j}")
+        expect(theirs["config"], {"limits": (1, 2), "names": {"ann", "bob"}, 3: 1j}, "another")
+
+
+def room(server: Server) -> None:
+    """Two in a room, and a third with nothing but a socket"""
+    address = f"plug://{server.place(7584)}/talk/kitchen"
+    with (
+        blocking.connect(address, type=str, codec="text") as ann,
+        socket.create_connection(("127.0.0.1", server.port(7584)), PATIENCE) as raw,
+        raw.makefile("r", encoding="utf-8") as lines,
+    ):
+        ann.send("/nick ann")
+        raw.sendall(b"talk kitchen\n/nick bob\n")
+        while "bob" not in (line := lines.readline()):
+            said("bob", line.rstrip())
+        said("ann", "is anybody here?")
+        ann.send("is anybody here?")
+        while "is anybody here?" not in (line := lines.readline()):
+            said("bob", line.rstrip())
+        expect(line.rstrip(), "ann: is anybody here?", "bob")
+        raw.sendall(b"I am\n")
+        while not (heard := ann.receive(PATIENCE)).startswith("bob: "):
+            said("ann", heard)
+        expect(heard, "bob: I am", "ann")
 
 
 def async_client(server: Server) -> None:
     """Many questions at once over one connection (anyplug.connect)"""
 
     async def talk() -> None:
-        async with anyplug.connect(f"plug://{server.place(PLUG)}/echo") as peer:
+        async with anyplug.connect(f"plug://{server.place(7584)}/echo") as peer:
             said("client", {"any": ["object", 1, None]})
             expect(await peer.ask({"any": ["object", 1, None]}), {"any": ["object", 1, None]})
             answers = await asyncio.gather(*(peer.ask(number) for number in range(1000)))
@@ -210,11 +279,11 @@ def async_client(server: Server) -> None:
 
 def blocking_client(server: Server) -> None:
     """The same without async (anyplug.blocking)"""
-    with blocking.connect(f"plug://{server.place(PLUG)}/echo") as peer:
+    with blocking.connect(f"plug://{server.place(7584)}/echo") as peer:
         said("client", "hello")
         expect(peer.ask("hello"), "hello")
         try:
-            with blocking.connect(f"plug://{server.place(PLUG)}/ecco"):
+            with blocking.connect(f"plug://{server.place(7584)}/ecco"):
                 raise Mismatch("a service that is not there was served")
         except anyplug.Refused as refusal:
             expect(str(refusal), "refused (unknown_service): no service 'ecco' here; did you mean echo?")
@@ -222,8 +291,8 @@ def blocking_client(server: Server) -> None:
 
 def unix(server: Server) -> None:
     """Over unix sockets, a stream and packets"""
-    for number in (UNIX, PACKETS):
-        address = server.addresses[number].partition("?")[0]
+    for name in (UNIX, PACKETS):
+        address = server.addresses[name].partition("?")[0]
         with blocking.connect(address, type=str) as peer:
             said("client", f"hello, {address.partition(':')[0]}")
             expect(peer.ask("hello"), "hello")
@@ -241,9 +310,11 @@ def udp(server: Server) -> None:
 def command(server: Server) -> None:
     """The command anyplug"""
     lines = (
-        (["ask", f"{server.place(PLUG)}/echo", "hello"], "hello\n"),
-        (["receive", f"tcp://{server.place(GREETING)}", "--until", "eof"], "Socket Programming in Python"),
-        (["ask", f"tcp://{server.place(ANSWER)}", "I am client.", "--framing", "raw"], "I am server."),
+        (["ask", f"{server.place(7584)}/echo", "hello"], "hello\n"),
+        (["receive", f"tcp://{server.place(1234)}", "--until", "eof"], "Socket Programming in Python"),
+        (["ask", f"tcp://{server.place(9999)}", "I am client.", "--framing", "raw"], "I am server."),
+        (["post", f"{server.place(7584)}/inbox/notes", "remember the milk"], ""),
+        (["read", f"{server.place(7584)}/inbox/notes"], "remember the milk\n"),
     )
     for words, wanted in lines:
         said("$", f"anyplug {shlex.join(words)}")
@@ -260,9 +331,9 @@ def netcat(server: Server) -> None:
     if nc is None:
         said("-", "nc is not installed here")
         return
-    said("$", f"printf 'echo\\nhello\\n' | nc 127.0.0.1 {server.port(PLUG)}")
+    said("$", f"printf 'echo\\nhello\\n' | nc 127.0.0.1 {server.port(7584)}")
     with subprocess.Popen(
-        [nc, "127.0.0.1", str(server.port(PLUG))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [nc, "127.0.0.1", str(server.port(7584))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -277,9 +348,14 @@ SCENES: tuple[Callable[[Server], None], ...] = (
     request,
     clock,
     objects,
+    receipt,
     seven,
+    dialogue,
     async_client,
     blocking_client,
+    inbox,
+    shelf,
+    room,
     unix,
     udp,
     command,
@@ -296,8 +372,7 @@ def main(tutorial: str | None = None) -> int:
     text = (HERE / "tutorial.toml").read_text(encoding="utf-8") if tutorial is None else tutorial
     with tempfile.TemporaryDirectory() as name:
         heading("anyplug serve")
-        config = re.sub(r"(tcp://127\.0\.0\.1):[0-9]+", r"\1:0", text) + MORE.format(folder=name)
-        server = Server(config, Path(name))
+        server = Server(text + MORE.format(folder=name), Path(name))
         try:
             for scene in SCENES:
                 heading(scene.__doc__ or scene.__name__)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of requirements/debian.txt that are missing, where that is possible (root, apt-get).
-# Elsewhere it says which are missing and goes on: the tests that need them say so themselves.
+# Installs the Debian packages of a list (requirements/debian.txt, or the one given) that are missing, where that is
+# possible (root, apt-get). Elsewhere it says which are missing and goes on: the tests that need them say so themselves.
 set -euo pipefail
 
-list="$(dirname "$0")/../requirements/debian.txt"
+list="${1:-$(dirname "$0")/../requirements/debian.txt}"
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "system packages: not a Debian system; tests need the programs of requirements/debian.txt"
+    echo "system packages: not a Debian system; needed are the programs of requirements/$(basename "$list")"
     exit 0
 fi
 

@@ -22,7 +22,7 @@ from anyplug import (
     TooLarge,
 )
 from anyplug.services.base import conversation, reply
-from anyplug.wire.incoming import MESSAGE_COST
+from anyplug.wire.incoming import BATCH, MESSAGE_COST
 from tests.joined import Joined
 
 if TYPE_CHECKING:
@@ -374,3 +374,74 @@ async def test_the_block_closes_the_conversation_even_when_it_fails() -> None:
             raise ZeroDivisionError
     assert joined.peer.closed
     await joined.over()
+
+
+async def test_the_answer_to_a_single_message_leaves_at_once_and_in_order() -> None:
+    """The first thing said after one message came does not wait for the end of the turn; the next does, behind it."""
+    writes: list[list[bytes]] = []
+
+    async def answer(peer: Connection[Any]) -> None:
+        async for message in peer:
+            for part in ("1", "2", "3"):
+                await peer.send(message + part)
+            writes.append(sent.copy())
+
+    joined = Joined(conversation("answer", answer, type=str), plain="lines")
+    sent: list[bytes] = []
+    write = joined.away.write
+
+    def note(data: bytes | bytearray | memoryview) -> None:
+        sent.append(bytes(data))
+        write(data)
+
+    joined.away.write = note  # type: ignore[method-assign]
+    await joined.peer.send("a")
+    assert [await joined.peer.receive(5) for _ in range(3)] == ["a1", "a2", "a3"]
+    assert writes == [[b"a1\n"]]
+    assert sent == [b"a1\n", b"a2\na3\n"]
+    await joined.peer.send_many(["b", "c"])
+    assert [await joined.peer.receive(5) for _ in range(6)] == ["b1", "b2", "b3", "c1", "c2", "c3"]
+    assert sent[2:] == [b"b1\nb2\nb3\nc1\nc2\nc3\n"]
+    await joined.peer.close()
+
+
+async def test_an_answer_that_is_not_taken_waits_like_any_other() -> None:
+    limits = Limits(queue=1000)
+    joined = Joined(MIRROR, plain="lines", limits=limits)
+    joined.near.pause_reading()
+    for _ in range(3):
+        await joined.peer.send("x" * 900)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert joined.far.writing_paused
+    joined.near.resume_reading()
+    assert [await joined.peer.receive(5) for _ in range(3)] == ["x" * 900] * 3
+    await joined.peer.close()
+
+
+async def test_a_handler_that_is_flooded_lets_others_have_their_turn() -> None:
+    turns: list[int] = []
+
+    async def note(peer: Connection[Any]) -> None:
+        while message := await anext(aiter(peer), ""):
+            turns.append(passed[0] if message else 0)
+
+    passed = [0]
+    joined = Joined(conversation("note", note, type=str), plain="lines")
+    other = Joined(STAY, plain="lines")
+    joined.context.links.add(other.far)
+
+    def pass_on() -> None:
+        passed[0] += 1
+        if len(turns) < 10 * BATCH:
+            joined.loop.call_soon(pass_on)
+
+    pass_on()
+    await joined.peer.send_many(["x"] * (10 * BATCH))
+    async with asyncio.timeout(5):
+        while len(turns) < 10 * BATCH:
+            await asyncio.sleep(0)
+    assert turns[-1] - turns[0] >= 8
+    joined.context.links.discard(other.far)
+    await joined.peer.close()
+    await other.peer.close()

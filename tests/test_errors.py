@@ -28,6 +28,7 @@ from anyplug.errors import (
     Gap,
     LocalError,
     PeerError,
+    PostRefused,
     ProtocolError,
     Refused,
     StoreBusy,
@@ -206,6 +207,12 @@ TABLE: list[tuple[AnyplugError, dict[str, object], Code, str]] = [
         "refused (unknown_service): no service 'ehco'",
     ),
     (Refused(Code.BUSY), {"code": Code.BUSY, "text": ""}, Code.BUSY, "refused (busy)"),
+    (
+        PostRefused(Code.GAP, "7 is next", sequence=7),
+        {"code": Code.GAP, "text": "7 is next", "sequence": 7},
+        Code.GAP,
+        "refused (gap): 7 is next",
+    ),
     (ConnectionClosed(), {"code": Code.OK, "text": ""}, Code.OK, "the connection is closed"),
     (
         ConnectionClosed(Code.GOING_AWAY),
@@ -275,6 +282,7 @@ PARENTS: dict[type[AnyplugError], tuple[type[BaseException], ...]] = {
     TooLarge: (ProtocolError,),
     DecodeError: (PeerError,),
     Refused: (PeerError,),
+    PostRefused: (Refused,),
     ConnectionClosed: (AnyplugError,),
     Broken: (AnyplugError,),
     ConnectError: (AnyplugError,),
@@ -302,6 +310,9 @@ CODES = {
     "CONFLICT": 43,
     "CHANGED": 44,
     "BEYOND_END": 45,
+    "TAKEN_OVER": 46,
+    "NOT_FOUND": 50,
+    "INTEGRITY": 51,
 }
 
 

@@ -31,13 +31,16 @@ from anyplug._version import __version__
 
 if TYPE_CHECKING:
     from anyplug.address import Address
+    from anyplug.backoff import Backoff
     from anyplug.client import connect
+    from anyplug.codec.registry import register
     from anyplug.connection import Connection
     from anyplug.errors import (
         AddressError,
         AnyplugError,
         BindError,
         Broken,
+        Changed,
         Code,
         ConfigError,
         ConnectError,
@@ -46,21 +49,29 @@ if TYPE_CHECKING:
         EncodeError,
         LocalError,
         PeerError,
+        PostRefused,
         ProtocolError,
         Refused,
         Timeout,
         TooLarge,
     )
+    from anyplug.files import Files
+    from anyplug.inbox import Inbox
     from anyplug.limits import Limits
+    from anyplug.outbox import Outbox, OutboxError, OutboxFull, Undeliverable
+    from anyplug.reopening import Reconnected
     from anyplug.server.server import Server
+    from anyplug.shelf import Shelf
     from anyplug.transport.options import SocketOptions
 
 __all__ = [
     "Address",
     "AddressError",
     "AnyplugError",
+    "Backoff",
     "BindError",
     "Broken",
+    "Changed",
     "Code",
     "ConfigError",
     "ConnectError",
@@ -68,26 +79,46 @@ __all__ = [
     "ConnectionClosed",
     "DecodeError",
     "EncodeError",
+    "Files",
+    "Inbox",
     "Limits",
     "LocalError",
+    "Outbox",
+    "OutboxError",
+    "OutboxFull",
     "PeerError",
+    "PostRefused",
     "ProtocolError",
+    "Reconnected",
     "Refused",
     "Server",
+    "Shelf",
     "SocketOptions",
     "Timeout",
     "TooLarge",
+    "Undeliverable",
     "__version__",
     "connect",
+    "register",
 ]
 
 _HOMES = {
     "Address": "anyplug.address",
+    "Backoff": "anyplug.backoff",
     "Connection": "anyplug.connection",
+    "Files": "anyplug.files",
+    "Inbox": "anyplug.inbox",
     "Limits": "anyplug.limits",
+    "Outbox": "anyplug.outbox",
+    "OutboxError": "anyplug.outbox",
+    "OutboxFull": "anyplug.outbox",
+    "Reconnected": "anyplug.reopening",
     "Server": "anyplug.server.server",
+    "Shelf": "anyplug.shelf",
     "SocketOptions": "anyplug.transport.options",
+    "Undeliverable": "anyplug.outbox",
     "connect": "anyplug.client",
+    "register": "anyplug.codec.registry",
 }
 """Where a name lives; all others in `__all__` are errors."""
 

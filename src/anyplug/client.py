@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from anyplug.address import Address
+from anyplug.backoff import Backoff
 from anyplug.connection import Connection
 from anyplug.errors import AnyplugError, ConnectError, Refused
 from anyplug.intake import Intake
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from anyplug.limits import Limits
+    from anyplug.messages import Producer
+    from anyplug.reconnecting import Reopened
     from anyplug.transport.options import SocketOptions
 
 __all__ = ["CONNECT_TIMEOUT", "Connecting", "connect"]
@@ -65,7 +68,7 @@ class Connecting(Generic[T]):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         sock = await dial(self._address, timeout=self._timeout, options=self._options)
-        intake = Intake(self._plan.codec)
+        intake = Intake(self._plan.codec, first=self._plan.first)
         if self._plan.hello is not None:
             intake.opening = loop.create_future()
         made: asyncio.Future[None] = loop.create_future()
@@ -120,6 +123,9 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[False] = False,
     options: SocketOptions = DEFAULT_OPTIONS,
 ) -> Connecting[T]: ...
 @overload
@@ -132,8 +138,27 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[False] = False,
     options: SocketOptions = DEFAULT_OPTIONS,
 ) -> Connecting[Any]: ...
+@overload
+def connect(
+    address: str | Address,
+    *,
+    type: type[T],
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[True] | Backoff,
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Reopened[T]: ...
+@overload
 def connect(
     address: str | Address,
     *,
@@ -143,8 +168,25 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[True] | Backoff,
     options: SocketOptions = DEFAULT_OPTIONS,
-) -> Connecting[Any]:
+) -> Reopened[Any]: ...
+def connect(
+    address: str | Address,
+    *,
+    type: Any = Any,
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: bool | Backoff = False,
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Connecting[Any] | Reopened[Any]:
     """Open a conversation.
 
     Use it as ``async with connect("plug://127.0.0.1/echo") as peer``, or as ``peer = await connect(...)`` and close the
@@ -159,6 +201,10 @@ def connect(
         timeout: seconds for everything until the conversation is open.
         limits: the bounds of this side.
         token: what entitles this client; read it from a file or the environment.
+        producer: who posts, for a program that posts again what another connection could not acknowledge.
+        name: what this client calls itself, for those who read what it posts.
+        reconnect: whether to open the conversation again when it breaks, and when to try: a `Backoff`. The first
+            connection is tried once in any case.
         options: of the socket.
 
     Raises:
@@ -168,5 +214,12 @@ def connect(
         Refused: the server said no; its code says why.
     """
     where = address if isinstance(address, Address) else Address.parse(address)
-    plan: Plan[Any] = make_plan(where, type=type, codec=codec, framing=framing, limits=limits, token=token)
-    return Connecting(where, plan, timeout=timeout, options=options)
+    plan: Plan[Any] = make_plan(
+        where, type=type, codec=codec, framing=framing, limits=limits, token=token, producer=producer, name=name
+    )
+    if not reconnect:
+        return Connecting(where, plan, timeout=timeout, options=options)
+    from anyplug.reconnecting import Reopened
+
+    backoff = reconnect if isinstance(reconnect, Backoff) else Backoff()
+    return Reopened(lambda: Connecting(where, plan, timeout=timeout, options=options), backoff)

@@ -53,6 +53,12 @@ class Code(IntEnum):
     """A shelf value has another version than the write expected. Read it, and decide again."""
     BEYOND_END = 45
     """A position or a cursor that does not exist yet."""
+    TAKEN_OVER = 46
+    """A newer connection posts as this producer, or carries on this transfer. The older one is told and let go."""
+    NOT_FOUND = 50
+    """No file or transfer of that name is there."""
+    INTEGRITY = 51
+    """What came is not what was announced: a size, a chunk or a digest. Nothing of it was kept; send it again."""
 
     @property
     def word(self) -> str:

@@ -6,28 +6,36 @@ It holds no protocol. Saying goes through the session of its `Link`, hearing thr
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from anyplug.errors import Broken, Code, ConnectionClosed
 from anyplug.intake import Intake, expire
+from anyplug.posting import post
 from anyplug.transport.link import GATHER
+from anyplug.transport.turns import crowded
 from anyplug.wire import Stats
+from anyplug.wire.incoming import BATCH
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
     from types import TracebackType
 
     from anyplug.codec import Codec
-    from anyplug.messages import Welcome
+    from anyplug.errors import AnyplugError
+    from anyplug.messages import Kept, Welcome
     from anyplug.transport.link import Link
 
-__all__ = ["ASK_TIMEOUT", "Connection"]
+__all__ = ["ASK_TIMEOUT", "POST_TIMEOUT", "Connection"]
 
 T = TypeVar("T")
 
 ASK_TIMEOUT = 30.0
 """How long `Connection.ask` waits for its answer, seconds, where nothing else is said."""
+
+
+POST_TIMEOUT = 30.0
+"""How long `Connection.post` waits for its acknowledgement, seconds, where nothing else is said."""
 
 
 class Connection(Generic[T]):
@@ -80,6 +88,12 @@ class Connection(Generic[T]):
         session = link.session
         if not session.sending:
             raise self._intake.why_closed()
+        if link.prompt:
+            link.prompt = False
+            link.say_now(self._codec.encode(message))
+            if link.writing_paused:
+                await self._room()
+            return
         session.send_data(self._codec.encode(message))
         if session.queued >= GATHER or not link.flush_scheduled:
             link.flush_soon()
@@ -141,8 +155,15 @@ class Connection(Generic[T]):
         """The next message, or the end of the loop at a clean end."""
         ready = self._ready
         if not ready:
+            intake = self._intake
             try:
-                await self._intake.refill(None)
+                while not ready:
+                    if intake.incoming.refill():
+                        intake.taken()
+                        if len(ready) >= BATCH and crowded(self._link):
+                            await asyncio.sleep(0)
+                    else:
+                        await intake.waiter()
             except ConnectionClosed:
                 raise StopAsyncIteration from None
         return ready.popleft()
@@ -202,6 +223,32 @@ class Connection(Generic[T]):
                 if not future.cancel() and not future.cancelled():
                     future.exception()
 
+    # Posting.
+
+    async def post(self, message: T, timeout: float = POST_TIMEOUT) -> int:
+        """Say a message that the server is to keep; return its position once it is on the server's disk, and synced.
+
+        Args:
+            message: what to keep.
+            timeout: seconds to wait for the acknowledgement.
+
+        Raises:
+            PostRefused: the server does not keep it; its code says why. Trying again as it stands does not help, but
+                for the codes ``busy``, ``gap``, ``store_full`` and ``store_failed``.
+            Timeout, ConnectionClosed, Broken: no acknowledgement: whether it is kept is unknown. An `Outbox` finds out,
+                and delivers once.
+            LocalError: the service keeps no messages.
+            EncodeError, TooLarge: as in `send`.
+        """
+        return (await post(self._intake, [self._codec.encode(message)], timeout))[0]
+
+    async def post_many(self, messages: Sequence[T], timeout: float = POST_TIMEOUT) -> list[int]:
+        """Say several messages that the server is to keep, without waiting for each; return their positions, in order.
+
+        Raises as `post`, for the first that was not kept: those before it are kept, those behind it are not.
+        """
+        return await post(self._intake, list(map(self._codec.encode, messages)), timeout)
+
     # The end.
 
     async def close(self, code: Code = Code.OK, text: str = "") -> None:
@@ -234,9 +281,26 @@ class Connection(Generic[T]):
         return not self._link.session.sending
 
     @property
+    def end(self) -> AnyplugError | None:
+        """Why nothing more comes, once that is so; what came before can still be received."""
+        return self._intake.end
+
+    @property
     def welcome(self) -> Welcome | None:
         """What the server said of itself; None on a plain connection and on a server."""
         return self._intake.welcome
+
+    @property
+    def codec(self) -> Codec[T]:
+        """How messages become bytes."""
+        return self._codec
+
+    @property
+    def kept(self) -> Kept | None:
+        """How the server keeps posts: `Kept.SYNCED` on its disk, or the weaker way it was configured for; None before
+        the first acknowledgement.
+        """
+        return self._intake.posts.kept
 
     @property
     def stats(self) -> Stats:

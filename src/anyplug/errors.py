@@ -22,6 +22,7 @@
     │   │   └── TooLarge        more than a limit allows, known before memory was taken
     │   ├── DecodeError         a whole message that is not what was agreed
     │   └── Refused             a definite no, with its code
+    │       └── PostRefused     to a message that should have been kept
     ├── ConnectionClosed        the conversation ended cleanly; there is nothing more to read
     ├── Broken                  it ended in the middle: reset, cut inside a message, or silence
     ├── ConnectError            no conversation could be opened; says which step failed
@@ -52,6 +53,7 @@ __all__ = [
     "Gap",
     "LocalError",
     "PeerError",
+    "PostRefused",
     "ProtocolError",
     "Refused",
     "StoreBusy",
@@ -385,6 +387,20 @@ class Refused(PeerError):
 
     def __str__(self) -> str:
         return f"refused ({self.code.word}): {self.text}" if self.text else f"refused ({self.code.word})"
+
+
+class PostRefused(Refused):
+    """A message that the server did not keep.
+
+    What was posted behind it on this connection was not kept either.
+
+    Attributes:
+        sequence: the sequence that the server takes next; everything below it is kept.
+    """
+
+    def __init__(self, code: Code, text: str = "", *, sequence: int) -> None:
+        super().__init__(code, text)
+        self.sequence = sequence
 
 
 class ConnectionClosed(AnyplugError):

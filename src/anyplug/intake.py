@@ -8,20 +8,20 @@ who waits or comes later.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, LocalError, Timeout
-from anyplug.messages import Data, Requests, Welcome
+from anyplug.messages import Content, Data, Posts, Requests, Welcome
 from anyplug.wire.inbound import Inbound
 
 if TYPE_CHECKING:
     from anyplug.codec import Codec
     from anyplug.messages import Event
     from anyplug.transport.link import Link
-    from anyplug.wire import PlugSession
+    from anyplug.wire import OpenPosts, PlugSession
     from anyplug.wire.inbound import Outcome
 
-__all__ = ["Intake", "expire", "settle"]
+__all__ = ["Intake", "expire", "refuse_stray", "settle"]
 
 T = TypeVar("T")
 
@@ -29,15 +29,17 @@ T = TypeVar("T")
 class Intake(Generic[T]):
     """Messages, answers and the end of one conversation, for the tasks that wait for them."""
 
-    __slots__ = ("_gone", "_inbound", "_receiver", "incoming", "link", "opening", "welcome")
+    __slots__ = ("_gone", "_inbound", "_receiver", "incoming", "link", "opening", "posts", "welcome")
 
     link: Link
     """The link whose sink this is."""
 
-    def __init__(self, codec: Codec[T]) -> None:
-        self._inbound: Inbound[T, asyncio.Future[bytes]] = Inbound(codec, numbered=False)
+    def __init__(self, codec: Codec[T], *, first: int = 1) -> None:
+        self._inbound: Inbound[T, asyncio.Future[Any]] = Inbound(codec, numbered=False, first=first)
         self.incoming = self._inbound.incoming
         """Messages that wait to be taken."""
+        self.posts: OpenPosts[asyncio.Future[Any]] = self._inbound.posts
+        """Posts that wait to be acknowledged."""
         self.welcome: Welcome | None = None
         """What the server said of itself, on a plug connection of a client."""
         self.opening: asyncio.Future[Welcome] | None = None
@@ -59,9 +61,11 @@ class Intake(Generic[T]):
 
     async def refill(self, timeout: float | None) -> None:
         """Have at least one decoded message ready; raises what stands in its place, or the end."""
-        while not self.incoming.refill():
+        while not self.incoming.ready:
+            if self.incoming.refill():
+                self.taken()
+                return
             await self._arrival(timeout)
-        self.taken()
 
     async def arrival(self, timeout: float | None) -> None:
         """Wait until there is something to take, or raise the end."""
@@ -109,22 +113,26 @@ class Intake(Generic[T]):
         """What to raise to somebody who wants to say something now."""
         return self.end or ConnectionClosed(Code.OK, "this side has ended the conversation")
 
-    async def _arrival(self, timeout: float | None) -> None:
+    def waiter(self) -> asyncio.Future[None]:
+        """What the task that receives awaits until something has come; raises the end."""
         if self.end is not None:
             raise self.end
-        if self._receiver is not None:
+        receiver = self._receiver
+        if receiver is not None and not receiver.done():
             raise LocalError(
                 "another task is already receiving on this connection; let one task receive and hand messages on"
             )
-        loop = asyncio.get_running_loop()
-        self._receiver = loop.create_future()
+        self._receiver = receiver = self.link.loop.create_future()
+        return receiver
+
+    async def _arrival(self, timeout: float | None) -> None:
+        receiver = self.waiter()
         timer = (
-            loop.call_later(timeout, expire, [self._receiver], "a message", timeout) if timeout is not None else None
+            None if timeout is None else self.link.loop.call_later(timeout, expire, [receiver], "a message", timeout)
         )
         try:
-            await self._receiver
+            await receiver
         finally:
-            self._receiver = None
             if timer is not None:
                 timer.cancel()
 
@@ -138,6 +146,19 @@ class Intake(Generic[T]):
     def messages(self, bodies: list[bytes]) -> None:
         """Messages came."""
         inbound = self._inbound
+        if len(bodies) == 1:
+            self.link.prompt = True
+            receiver = self._receiver
+            if (
+                receiver is not None
+                and not receiver.done()
+                and not inbound.asks
+                and self.incoming.push_ready(bodies[0])
+            ):
+                receiver.set_result(None)
+                return
+        else:
+            self.link.prompt = False
         if inbound.asks:
             self._sort(Data(bodies))
         else:
@@ -150,6 +171,8 @@ class Intake(Generic[T]):
             self._open(event)
         elif isinstance(event, Requests):
             self._refuse(event)
+        elif isinstance(event, (Posts, Content)) and self.welcome is None:
+            refuse_stray(self.link, event)
         else:
             self._sort(event)
             self._arrived()
@@ -202,7 +225,7 @@ class Intake(Generic[T]):
             self.opening.set_exception(self.end)
 
 
-def settle(future: asyncio.Future[bytes], outcome: Outcome) -> None:
+def settle(future: asyncio.Future[Any], outcome: Outcome) -> None:
     """Give an answer to who asked, unless it waits no more."""
     if future.done():
         return
@@ -210,6 +233,18 @@ def settle(future: asyncio.Future[bytes], outcome: Outcome) -> None:
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def refuse_stray(link: Link, event: Posts | Content) -> None:
+    """Tell a client that nothing is kept here."""
+    session = cast("PlugSession", link.session)
+    if session.sending and isinstance(event, Posts):
+        text = "this service keeps no messages: use send or ask"
+        session.send_nack(event.items[0][0], Code.UNSUPPORTED, text)
+    elif session.sending:
+        session.send_error(0, Code.UNSUPPORTED, "this service takes no files")
+    if session.queued > link.limits.queue:
+        link.finish(Code.SLOW, "what nobody keeps here is said again and again, and its refusals are not taken")
 
 
 def expire(futures: list[asyncio.Future[T]], what: str, seconds: float) -> None:

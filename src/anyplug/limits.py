@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["DEFAULTS", "FRAME_MAX", "HELLO_MAX", "PREFIX_MAX", "SOURCES_MAX", "Limits"]
+__all__ = ["CHUNK_MAX", "DEFAULTS", "FRAME_MAX", "HELLO_MAX", "PREFIX_MAX", "SOURCES_MAX", "Limits"]
 
 FRAME_MAX = 256 * 1024
 """The largest payload of one frame, bytes; part of the protocol's version 1. Larger messages go in parts. Small
 enough for a PING to get between, large enough that the header costs nothing."""
 
+CHUNK_MAX = 1024 * 1024
+"""The largest chunk of a file in one frame, bytes; part of the protocol's version 1. Files are cut into chunks of this
+size: see `anyplug.store.chunks`."""
+
 HELLO_MAX = 4096
-"""The largest HELLO, WELCOME, REFUSED, ERROR or BYE payload, bytes. They carry names and one sentence, and HELLO is
-read from anybody."""
+"""The largest HELLO, WELCOME, REFUSED, ERROR, NACK or BYE payload, bytes. They carry names and one sentence, and HELLO
+is read from anybody."""
 
 PREFIX_MAX = (1 << 32) - 1
 """The largest length a u32 prefix can state, bytes."""

@@ -7,13 +7,32 @@ not here.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TypeAlias
 
 import msgspec
 
 from anyplug.errors import AnyplugError, Code
 
-__all__ = ["Data", "Ended", "Event", "Failed", "Fault", "Hello", "Pong", "Refusal", "Replies", "Requests", "Welcome"]
+__all__ = [
+    "Acked",
+    "Content",
+    "Data",
+    "Ended",
+    "Event",
+    "Failed",
+    "Fault",
+    "Hello",
+    "Kept",
+    "Nacked",
+    "Pong",
+    "Posts",
+    "Producer",
+    "Refusal",
+    "Replies",
+    "Requests",
+    "Welcome",
+]
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +54,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """The largest message the sender of this takes, bytes; 0 means it does not say."""
     token: str = ""
     """What entitles the client, or an empty string."""
+    producer: bytes = b""
+    """Who posts, where posts may come again on another connection; empty where they may not."""
+    name: str = ""
+    """What the client calls itself, for those who read what it says; nothing vouches for it."""
     agent: str = ""
     """The program and its version, for logs."""
 
@@ -52,6 +75,10 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """The largest message the server takes, bytes; 0 means it does not say."""
     asks: bool = False
     """Whether REQUEST frames are answered. Where not, an answer is simply the next message."""
+    posts: bool = False
+    """Whether POST frames are taken."""
+    generation: str = ""
+    """The identity of the store behind posts: another one means that the store was replaced."""
     incarnation: str = ""
     """A word that is new each time the server starts: another one means that what it held in memory is gone."""
     agent: str = ""
@@ -103,6 +130,70 @@ class Failed(msgspec.Struct, frozen=True):
     refusal: Refusal
 
 
+class Producer(msgspec.Struct, frozen=True):
+    """Who posts, and where in its own sequence: what makes sending again safe."""
+
+    id: bytes
+    """The producer's identity, 1 to 64 bytes, chosen at random once."""
+    first: int
+    """The sequence of the first post, counted from 1 over all that this producer ever posts to this store."""
+
+
+class Posts(msgspec.Struct, frozen=True):
+    """Messages that are to be kept."""
+
+    items: list[tuple[int, bytes]]
+    """Pairs of the post's sequence and its body."""
+
+
+class Kept(IntEnum):
+    """How a post is kept (u8 on the wire)."""
+
+    SYNCED = 0
+    """On disk, and the disk has said so."""
+    MEMORY = 1
+    """In the memory of the server, as it was configured: gone when the server ends."""
+
+
+class Acked(msgspec.Struct, frozen=True):
+    """Posts are kept, and all before them."""
+
+    first: int
+    """The sequence of the first of them."""
+    count: int
+    """How many."""
+    position: int
+    """Where the first of them is; the others follow it without a gap. 0 where that is no longer known: they had come
+    long before."""
+    kept: Kept = Kept.SYNCED
+
+
+class Nacked(msgspec.Struct, frozen=True):
+    """A post was not taken, and nothing that came behind it."""
+
+    sequence: int
+    """The next that will be taken."""
+    refusal: Refusal
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A chunk of a file."""
+
+    transfer: int
+    """The number of the transfer on this connection."""
+    index: int
+    """Which chunk of the file, from 0."""
+    digest: bytes
+    """The BLAKE3 of its bytes, as the peer says."""
+    pieces: list[bytes]
+    """Its bytes, as the network brought them."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes the chunk has."""
+        return sum(map(len, self.pieces))
+
+
 class Pong(msgspec.Struct, frozen=True):
     """The answer to a PING of ours."""
 
@@ -124,5 +215,20 @@ class Fault(msgspec.Struct, frozen=True):
     error: AnyplugError
 
 
-Event: TypeAlias = Hello | Welcome | Refusal | Data | Requests | Replies | Failed | Pong | Ended | Fault
+Event: TypeAlias = (
+    Hello
+    | Welcome
+    | Refusal
+    | Data
+    | Requests
+    | Replies
+    | Failed
+    | Posts
+    | Acked
+    | Nacked
+    | Content
+    | Pong
+    | Ended
+    | Fault
+)
 """Everything a session can report. `Refusal` by itself is the server's no to our HELLO."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anyplug.codec import Codec
     from anyplug.framing import Framing
     from anyplug.limits import Limits
+    from anyplug.messages import Producer
     from anyplug.wire import Session
 
 __all__ = ["AGENT", "PLUG_CODEC", "Plan", "check_scheme", "make_plan", "plain_framing"]
@@ -43,9 +44,10 @@ class Plan(Generic[T]):
         hello: what to say first; None on a plain connection.
         limits: the bounds of this side.
         packets: each packet is one message.
+        first: the sequence of the first post.
     """
 
-    __slots__ = ("codec", "framing", "hello", "limits", "packets")
+    __slots__ = ("codec", "first", "framing", "hello", "limits", "packets")
 
     def __init__(
         self,
@@ -55,8 +57,10 @@ class Plan(Generic[T]):
         hello: Hello | None,
         limits: Limits,
         packets: bool = False,
+        first: int = 1,
     ) -> None:
         self.codec = codec
+        self.first = first
         self.packets = packets
         self.framing = framing
         self.hello = hello
@@ -79,6 +83,8 @@ def make_plan(
     framing: str | None = None,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
 ) -> Plan[T]:
     """Find out what to speak with `address`.
 
@@ -90,28 +96,42 @@ def make_plan(
         framing: the framing's name; by default ``lines`` on streams and ``raw`` on packets and datagrams.
         limits: the bounds of this side.
         token: what entitles this client, on plug connections.
+        producer: who posts, where posts may come again on another connection.
+        name: what the client calls itself.
 
     Raises:
         AddressError: a scheme that this version does not speak.
         LocalError: names or options that do not exist, or do not fit the address.
     """
     check_scheme(address)
-    name = codec or address.options.get("codec")
+    chosen = codec or address.options.get("codec")
     if not address.is_plug:
+        if producer is not None:
+            raise LocalError(f"{address} is a plain connection, which acknowledges nothing; use plug:// to post")
         if token:
             raise LocalError(f"{address} is a plain connection, which carries no token; use plug:// or plugs://")
-        name = name or default_codec(type)
-        cut = plain_framing(address, framing, limits=limits, text=name == "text")
+        if name:
+            raise LocalError(f"{address} is a plain connection, which carries no name; use plug:// or plugs://")
+        chosen = chosen or default_codec(type)
+        cut = plain_framing(address, framing, limits=limits, text=chosen == "text")
         packets = address.is_packet or address.is_datagram
-        made = make_codec(name, type, limits=limits)
+        made = make_codec(chosen, type, limits=limits)
         return Plan(made, framing=cut, hello=None, limits=limits, packets=packets)
     if framing:
         raise LocalError(f"{address} speaks the plug protocol, which has its own frames; leave out framing={framing!r}")
-    name = name or PLUG_CODEC
+    chosen = chosen or PLUG_CODEC
     hello = Hello(
-        service=address.service, rest=address.rest, codec=name, message=limits.message, token=token, agent=AGENT
+        service=address.service,
+        rest=address.rest,
+        codec=chosen,
+        message=limits.message,
+        token=token,
+        producer=b"" if producer is None else producer.id,
+        name=name,
+        agent=AGENT,
     )
-    return Plan(make_codec(name, type, limits=limits), framing=None, hello=hello, limits=limits)
+    first = 1 if producer is None else producer.first
+    return Plan(make_codec(chosen, type, limits=limits), framing=None, hello=hello, limits=limits, first=first)
 
 
 def plain_framing(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import ask, idle_memory, oneway
+from benchmarks import ask, commands, idle_memory, oneway, scan, sockets
 from benchmarks.__main__ import QUESTIONS
 from benchmarks.harness import Comparison, Contestant, Outcome, Question, Sample, answer, report, write
 
@@ -108,3 +108,20 @@ def test_questions_are_answered_between_two_processes() -> None:
 
 def test_idle_connections_are_held_and_weighed() -> None:
     assert idle_memory.measure("serve_reply", 50).facts.keys() == {"RSS bytes", "USS of the first half"}
+
+
+def test_every_socket_that_is_held_is_listed_by_every_contestant() -> None:
+    counts = {name: sockets.measure(command, 3, 0.01).facts["lines"] for name, command in sockets.COMMANDS.items()}
+    assert min(counts.values()) >= 6
+
+
+def test_open_ports_are_found_and_counted() -> None:
+    done, found = scan.scanned(1, "anyplug scan", 3)
+    assert found >= 3
+    assert done.peak > 1
+    assert scan.nmap_open(b"PORT STATE\n22/tcp open  ssh\n23/tcp closed telnet\n7584/tcp open  unknown\n") == 2
+
+
+def test_a_command_that_fails_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="ended with 2"):
+        commands.run([*commands.ANYPLUG, "scan"])

@@ -306,7 +306,7 @@ def test_the_text_for_logs_says_where_how_it_stands_and_how_much_went_over_it() 
     connection.receive()
     connection.send(b"y" * 3000)
     text = repr(connection)
-    assert text == f"<anyplug.blocking.Connection {PLUG}, open, 12 KiB in, 3 KiB out>"
+    assert text == f"<anyplug.blocking.Connection {PLUG}, open, 12 KiB in, 3.1 KiB out>"
     far.session.send_eof()
     far.flush()
     assert list(connection) == []

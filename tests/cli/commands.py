@@ -11,13 +11,14 @@ import subprocess
 import sys
 import termios
 from contextlib import redirect_stderr, redirect_stdout
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, NamedTuple
+from itertools import count
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from anyplug.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -37,18 +38,23 @@ class Done(NamedTuple):
     err: bytes
 
 
+_STATES: Final = TemporaryDirectory(prefix="anyplug-tests-")
+_NUMBERS: Final = count()
+
+
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command, without what this user has set for it."""
+    """The environment of a command, without what this user has set for it, and with a state of its own to keep."""
+    state = {"XDG_STATE_HOME": f"{_STATES.name}/{next(_NUMBERS)}"}
     kept = {name: value for name, value in os.environ.items() if name not in _PERSONAL}
-    return {**kept, "TERM": "xterm", **(changes or {})}
+    return {**kept, "TERM": "xterm", **state, **(changes or {})}
 
 
-def start(*words: str, **options: object) -> subprocess.Popen[bytes]:
-    """A running command; its standard streams are pipes where nothing else is said."""
+def start(*words: str, under: Sequence[str] = (), **options: object) -> subprocess.Popen[bytes]:
+    """A running command; its standard streams are pipes where nothing else is said. `under` runs it, as strace does."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in the background; its children would ignore it too
         signal.signal(signal.SIGINT, signal.default_int_handler)
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()}
-    return subprocess.Popen([sys.executable, "-m", "anyplug", *words], **{**streams, **options})  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([*under, sys.executable, "-m", "anyplug", *words], **{**streams, **options})  # type: ignore[call-overload,no-any-return]
 
 
 def anyplug(*words: str, given: bytes = b"", env: Mapping[str, str] | None = None) -> Done:

@@ -20,6 +20,8 @@ from anyplug.services import default_services
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from anyplug.store import Store
+
 __all__ = [
     "PATIENCE",
     "answering_once",
@@ -134,8 +136,10 @@ def reset(sock: socket.socket) -> None:
 
 
 @contextmanager
-def serving(*addresses: str, token: str = "") -> Iterator[list[str]]:
-    """An Anyplug server with the services of this file in a thread; its addresses as bound."""
+def serving(
+    *addresses: str, token: str = "", without: tuple[str, ...] = (), store: Store | None = None
+) -> Iterator[list[str]]:
+    """An Anyplug server with the services of this file, but some, in a thread; its addresses as bound."""
     started: list[str] = []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
@@ -145,8 +149,9 @@ def serving(*addresses: str, token: str = "") -> Iterator[list[str]]:
     logger.addHandler(logging.NullHandler())
 
     async def serve() -> None:
-        server = Server(log=Log(logger), token=token)
+        server = Server(log=Log(logger), token=token, store=store)
         _add_services(server)
+        server.replace_services([service for service in server.services if service.name not in without])
         await server.start(*addresses)
         started.extend(server.addresses)
         ready.set()
@@ -163,7 +168,7 @@ def serving(*addresses: str, token: str = "") -> Iterator[list[str]]:
 
 
 def _add_services(server: Server) -> None:
-    for service in default_services():
+    for service in default_services(server.facilities):
         server.add(service)
 
     @server.reply("square")

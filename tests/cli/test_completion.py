@@ -31,7 +31,7 @@ def test_another_shell_is_a_mistake() -> None:
     ("words", "offered"),
     [
         ("anyplug ", set(COMMANDS)),
-        ("anyplug re", {"receive"}),
+        ("anyplug re", {"receive", "read"}),
         ("anyplug ask --fr", {"--framing"}),
         ("anyplug zzz --fr", set()),
         ("anyplug ask --framing ", {"raw", "lines", "header", "prefix"}),

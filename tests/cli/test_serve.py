@@ -15,12 +15,15 @@ import pytest
 
 from anyplug import Refused
 from anyplug.blocking import connect
+from anyplug.services import KINDS
 from tests.cli.commands import PATIENCE, Terminal, anyplug, environment, start
 from tests.cli.serving import Serving, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+OFFERED = ", ".join(sorted(KINDS))
 
 FREE = ("--listen", "plug://127.0.0.1:0")
 
@@ -62,8 +65,9 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
 # Ready.
 
 
-def test_events_name_every_listener_then_readiness() -> None:
-    words = ["--listen", "127.0.0.1:0", "--listen", "tcp://127.0.0.1:0/greet?framing=raw"]
+def test_events_name_every_listener_then_readiness(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    words = ["--listen", "127.0.0.1:0", "--listen", "tcp://127.0.0.1:0/greet?framing=raw", "--store", store]
     process = start("serve", "--json", *words)
     assert process.stdout is not None
     events = [json.loads(process.stdout.readline()) for _ in range(3)]
@@ -74,7 +78,7 @@ def test_events_name_every_listener_then_readiness() -> None:
         {
             "type": "listening",
             "address": f"plug://127.0.0.1:{ports[0]}",
-            "service": "echo, greet, reply",
+            "service": OFFERED,
             "speaks": "plug, or lines",
             "try": f"anyplug ask 127.0.0.1:{ports[0]}/echo hello",
         },
@@ -85,7 +89,7 @@ def test_events_name_every_listener_then_readiness() -> None:
             "speaks": "raw, text",
             "try": f"anyplug receive 'tcp://127.0.0.1:{ports[1]}?framing=raw' --until eof",
         },
-        {"type": "ready"},
+        {"type": "ready", "store": store},
     ]
     assert [json.loads(line) for line in out.splitlines()] == [
         {"type": "stopping", "conversations": 0, "seconds": 10.0},
@@ -95,7 +99,7 @@ def test_events_name_every_listener_then_readiness() -> None:
 
 
 def test_people_get_a_table_and_the_lines_to_type() -> None:
-    process = start("serve", *FREE, "--listen", "tcp://127.0.0.1:0/echo?framing=raw")
+    process = start("serve", *FREE, "--listen", "tcp://127.0.0.1:0/echo?framing=raw", "--store", "memory")
     assert process.stderr is not None
     lines: list[str] = []
     while not lines or not lines[-1].startswith("Ready."):
@@ -106,8 +110,10 @@ def test_people_get_a_table_and_the_lines_to_type() -> None:
     shown = re.sub(r" +", " ", "".join(lines))
     assert shown == (
         "address service framing, codec\n"
-        f"plug://127.0.0.1:{ports[0]} echo, greet, reply plug, or lines\n"
+        f"plug://127.0.0.1:{ports[0]} {OFFERED} plug, or lines\n"
         f"tcp://127.0.0.1:{ports[1]} echo raw, bytes\n"
+        "\n"
+        "Messages and values are kept in memory: they are gone when the server ends.\n"
         "\n"
         "In a second terminal:\n"
         f" anyplug ask 127.0.0.1:{ports[0]}/echo hello\n"
@@ -121,7 +127,7 @@ def test_people_get_a_table_and_the_lines_to_type() -> None:
 def test_a_terminal_gets_the_same_and_ctrl_c_stops() -> None:
     with Terminal("serve", *FREE) as terminal:
         terminal.wait_for("address")
-        terminal.wait_for("echo, greet, reply")
+        terminal.wait_for("echo")
         terminal.wait_for("In a second terminal:")
         terminal.wait_for("Ready. Ctrl-C stops.")
         terminal.process.send_signal(signal.SIGINT)
@@ -465,7 +471,7 @@ def test_sockets_of_a_service_manager_are_served() -> None:
             os.close(fd)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["address"] == f"tcp://127.0.0.1:{ports[0]}/echo"
-    assert json.loads(process.stdout.readline()) == {"type": "ready"}
+    assert json.loads(process.stdout.readline())["type"] == "ready"
     with socket.create_connection(("127.0.0.1", ports[0]), PATIENCE) as client:
         client.sendall(b"hello\n")
         assert client.recv(1024) == b"hello\n"

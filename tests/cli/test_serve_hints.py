@@ -6,10 +6,23 @@ import pytest
 
 from anyplug.address import Address
 from anyplug.cli.serve_hints import Row, hint, row
-from anyplug.services import KINDS
+from anyplug.services import KINDS, Facilities
 
-KINDS_OF = {"clock": "echo", "answer": "reply", "hello": "greet", "strange": "later"}
-SERVICES = [KINDS[kind].make(name, KINDS[kind].options()) for name, kind in KINDS_OF.items() if kind in KINDS]
+KINDS_OF = {
+    "clock": "echo",
+    "answer": "reply",
+    "hello": "greet",
+    "strange": "later",
+    "keep": "inbox",
+    "object": "shelf",
+    "room": "talk",
+    "take": "files",
+}
+SERVICES = [
+    KINDS[kind].make(name, KINDS[kind].options(), Facilities()) for name, kind in KINDS_OF.items() if kind in KINDS
+]
+
+NAMES = ", ".join(service.name for service in SERVICES)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +48,15 @@ SERVICES = [KINDS[kind].make(name, KINDS[kind].options()) for name, kind in KIND
         ("unix://@a?service=clock", "anyplug ask unix://@a hello"),
         ("unix+dgram:///run/a.sock?service=clock", "anyplug ask unix+dgram:///run/a.sock hello"),
         ("unix+seqpacket:///run/a.sock?service=clock", "anyplug ask unix+seqpacket:///run/a.sock hello"),
+        ("tcp://127.0.0.1:1/keep?framing=raw", "nc 127.0.0.1 1"),
+        ("tcp://127.0.0.1:1/keep?until=eof", "anyplug send 'tcp://127.0.0.1:1?until=eof' hello"),
+        ("tcp://127.0.0.1:1/room", "nc 127.0.0.1 1"),
+        (
+            "tcp://127.0.0.1:1/object?framing=header&codec=pickled",
+            "anyplug receive 'tcp://127.0.0.1:1?framing=header' --count 1 --codec pickled",
+        ),
+        ("tcp://127.0.0.1:1/object?framing=prefix", "anyplug receive 'tcp://127.0.0.1:1?framing=prefix' --count 1"),
+        ("tcp://127.0.0.1:1/take?framing=raw", "anyplug put FILE 'tcp://127.0.0.1:1?framing=raw'"),
         ("fd://3?service=clock", ""),
     ],
 )
@@ -46,6 +68,14 @@ def test_who_has_only_greetings_hears_one() -> None:
     assert hint(Address.parse("plug://127.0.0.1:7584"), {"hello": "greet"}) == "anyplug receive 127.0.0.1/hello"
 
 
+def test_who_has_only_rooms_goes_into_one() -> None:
+    assert hint(Address.parse("plug://127.0.0.1:7584"), {"rooms": "talk"}) == "anyplug talk 127.0.0.1/rooms"
+
+
+def test_who_has_only_an_inbox_posts_something() -> None:
+    assert hint(Address.parse("plug://127.0.0.1:7584"), {"log": "inbox"}) == "anyplug post 127.0.0.1/log hello"
+
+
 def test_without_services_there_is_nothing_to_type() -> None:
     assert hint(Address.parse("plug://127.0.0.1:7584"), {}) == ""
 
@@ -53,7 +83,7 @@ def test_without_services_there_is_nothing_to_type() -> None:
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("plug://127.0.0.1:1", Row("plug://127.0.0.1:1", "clock, answer, hello", "plug, or lines")),
+        ("plug://127.0.0.1:1", Row("plug://127.0.0.1:1", NAMES, "plug, or lines")),
         ("tcp://127.0.0.1:1/clock", Row("tcp://127.0.0.1:1", "clock", "lines, bytes")),
         ("tcp://127.0.0.1:1/answer?framing=raw", Row("tcp://127.0.0.1:1", "answer", "raw, text")),
         ("tcp://127.0.0.1:1/answer?width=8&codec=json", Row("tcp://127.0.0.1:1", "answer", "header, json")),

@@ -39,6 +39,7 @@ NOT_MSGPACK: list[tuple[bytes, str]] = [
     (b"\xd4\x01\x00", "extension type 1: extension types are refused"),
     (b"\xc7\x00\x7f", "extension type 127: extension types are refused"),
     (b"\x91\xd4\x80\x00", "extension type -128: extension types are refused"),
+    (b"\xc7\x0c\xff\x00\x00\x00\x00\x00\x00\x00\x3a\xff\xf4\x41\x80", "year 10000 is out of range"),
     (b"\xd7\xff" + b"\xff" * 8, "Invalid MessagePack timestamp: nanoseconds out of range"),
 ]
 

@@ -1,8 +1,8 @@
 """Tests of the tests: for each promise a program that breaks it, which the suite must catch.
 
 A mutant is one edit of the source. It is made in a copy, and the named tests run against that copy; they must fail. The
-list is by promise: durable (P1), once (P2), safe to retry (P3), input (P6), overload (P7), liveness (P8), disk faults
-(P9), entry (P10), whole messages (R8), meant as said (R9).
+list is by promise: durable (P1), once (P2), safe to retry (P3), files (P5), input (P6), overload (P7), liveness (P8),
+disk faults (P9), entry (P10), whole messages (R8), meant as said (R9).
 """
 
 from __future__ import annotations
@@ -74,6 +74,111 @@ MUTANTS = [
         'check_wal(self.database.with_name("anyplug.db-wal"))',
         "pass",
         "tests/store/test_damage.py",
+    ),
+    Mutant(
+        "P5: a folder is not synced",
+        "store/folder_places.py",
+        "            self._disk.sync_folder(folder)\n        self._close()",
+        "            pass\n        self._close()",
+        "tests/store/test_files_order.py -k told",
+    ),
+    Mutant(
+        "P5: a file is named before it is synced",
+        "store/folder_placing.py",
+        "await core.run(self._sync, items)\n        left = list(items)",
+        "left = list(items)",
+        "tests/store/test_files_order.py -k told",
+    ),
+    Mutant(
+        "P5: a chunk is not verified",
+        "store/folder_transfer.py",
+        'if digest is not None and found != digest:\n            raise Mismatch(f"chunk',
+        'if digest is None and found != digest:\n            raise Mismatch(f"chunk',
+        "tests/store/test_files_conformance.py -k folder",
+    ),
+    Mutant(
+        "P5: a file is not verified",
+        "store/folder_transfer.py",
+        "if digest is not None and found != digest:\n                raise",
+        "if digest is None and found != digest:\n                raise",
+        "tests/store/test_files_conformance.py -k folder",
+    ),
+    Mutant(
+        "P5: the journal is ahead of the data",
+        "store/folder_transfer.py",
+        "write_all(self._data, parts, index * CHUNK)\n            self._journal.wrote(index, length, found)",
+        "self._journal.wrote(index, length, found)\n            write_all(self._data, parts, index * CHUNK)",
+        "tests/store/test_files_crash.py -k kill_at_any_call_loses_nothing[upload-pwritev2-0]",
+    ),
+    Mutant(
+        "P5: the journal says synced before it is so",
+        "store/folder_transfer.py",
+        "                count, dirty = self._journal.count, self.dirty\n",
+        "                count, dirty = self._journal.count, self.dirty\n                self._journal.synced(count)\n",
+        "tests/store/test_files_order.py -k told",
+    ),
+    Mutant(
+        "P5: after a loss of power the journal is believed",
+        "store/journal.py",
+        "bool(place) and head.place == place",
+        "bool(place)",
+        "tests/store/test_files.py -k loss_of_power",
+    ),
+    Mutant(
+        "P5: a name that is taken is taken again",
+        "store/folder_places.py",
+        "if item.replaced is not None:",
+        "if item.replaced is not None or item.row.name:",
+        "tests/store/test_files.py -k whoever_took_it",
+    ),
+    Mutant(
+        "P5: the one that was taken over goes on writing",
+        "store/folder_transfer.py",
+        "if self.holder is not holder:",
+        "if self.holder is None:",
+        "tests/store/test_files_conformance.py -k folder",
+    ),
+    Mutant(
+        "P5: a crash leaves a name without a file's row",
+        "store/folder_opening.py",
+        "places.has(row, itself=True, sync=True)",
+        "places.has(row, itself=True, sync=True) is None",
+        "tests/store/test_files_crash.py -k kill_at_any_call_loses_nothing[upload-fsync-0]",
+    ),
+    Mutant(
+        "P9: damage in a file is served",
+        "store/folder_reader.py",
+        "        if not good:",
+        "        if not data:",
+        "tests/store/test_files_tampering.py -k changed_by_hand",
+    ),
+    Mutant(
+        "P9: the store goes on after a sync that failed",
+        "store/folder_core.py",
+        "            self.over = StoreFailed(error.path, error.problem)",
+        "            pass",
+        "tests/store/test_files_opening.py -k vanishes",
+    ),
+    Mutant(
+        "R6: links are followed",
+        "store/disk.py",
+        'FOLDER: Final = _flags("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW"',
+        'FOLDER: Final = _flags("O_RDONLY", "O_DIRECTORY"',
+        "tests/store/test_files_tampering.py -k never_followed",
+    ),
+    Mutant(
+        "R6: a parent folder is a folder like any other",
+        "names.py",
+        'if name[:1] in {".", "~", "-"}:',
+        'if name[:1] in {"~", "-"}:',
+        "tests/test_names.py",
+    ),
+    Mutant(
+        "P6: the size of a file is not bounded",
+        "store/files.py",
+        "offer.size > limits.file:",
+        "offer.size > limits.file + 2**60:",
+        "tests/store/test_files_conformance.py -k memory",
     ),
     Mutant(
         "P6: a frame of any size is taken",
@@ -201,6 +306,78 @@ MUTANTS = [
         "self._end_half()\n        else:",
         "self.transport.close()\n        else:",
         "tests/server/test_listener.py -k after_the_goodbye",
+    ),
+    Mutant(
+        "P1: a post is acknowledged before the store has it",
+        "services/inbox.py",
+        "            receipt = await place.log.append(place.label, entries, producer=producer)\n",
+        "            import asyncio, types\n"
+        "            asyncio.ensure_future(place.log.append(place.label, entries, producer=producer))\n"
+        "            receipt = types.SimpleNamespace(positions=range(1, 1 + len(entries)), duplicates=0)\n",
+        "tests/services/test_inbox.py -k a_store_that_refuses_is_told",
+    ),
+    Mutant(
+        "P2: an inbox forgets who posts",
+        "services/inbox.py",
+        "producer = Producer(guest.producer, first) if first and guest.producer else None",
+        "producer = None",
+        "tests/services/test_inbox.py -k comes_again",
+    ),
+    Mutant(
+        "P2: an outbox is another producer on each connection",
+        "outbox/courier.py",
+        "producer = Producer(self._queue.targets[self._address].mark.producer, step.first)",
+        "import os\n        producer = Producer(os.urandom(16), 1)",
+        "tests/outbox/test_cuts.py -k each_connection",
+    ),
+    Mutant(
+        "P2: two connections post as one producer",
+        "services/inbox.py",
+        "        if older is not None:\n            older.taken_over()\n",
+        "",
+        "tests/services/test_inbox.py -k newer_of_two",
+    ),
+    Mutant(
+        "P3: what stands behind a refused post is taken",
+        "wire/order.py",
+        "        self._next = sequence\n        self._dropping = True\n",
+        "        self._next = sequence\n",
+        "tests/server/test_visiting.py -k dropped",
+    ),
+    Mutant(
+        "P4: a change of a value that is not the expected one is taken",
+        "store/sqlite_shelf.py",
+        "if expected is not None and expected != found:",
+        "if False:",
+        "tests/store/test_conformance.py",
+    ),
+    Mutant(
+        "P7: a visit reads on whatever waits already",
+        "server/visiting.py",
+        "if self._size > queue or self._arrivals.full:",
+        "if False:",
+        "tests/server/test_visiting.py -k held_back",
+    ),
+    Mutant(
+        "P9: what was written last is not looked at when a store is opened",
+        "store/sqlite.py",
+        "    look(connection, file, look_at)\n",
+        "",
+        "tests/store/test_damage.py -k flipped_byte_in_the_database",
+    ),
+    Mutant(
+        "R9: a post returns when it was said",
+        "posting.py",
+        "return [position for future in futures for position in await future]",
+        "return [0 for _ in bodies]",
+        "tests/test_posting.py -k positions",
+    ),
+    Mutant(
+        "R9: what came whole is dropped when its sender is gone",
+        "server/visiting.py",
+        "        self._gone = True\n        self._questions.clear()\n",
+        "        self._gone = True\n        self._questions.clear()\n        self._waiting.clear()\n",
+        "tests/server/test_visiting.py -k sender_is_gone",
     ),
 ]
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -17,6 +18,8 @@ __all__ = ["HOST", "HOST6", "Cable", "cable"]
 
 HOST = "10.99.0.2"
 HOST6 = "fd99::2"
+
+_NUMBERS = count()
 
 _LISTEN = """
 import socket, sys
@@ -48,20 +51,26 @@ class Cable(NamedTuple):
 
 
 @contextmanager
-def cable(program: Callable[[str], str], *, rules: str, listening: Sequence[int]) -> Iterator[Cable]:
-    """Two machines, with nft rules for what comes into the far one, and listeners there."""
+def cable(
+    program: Callable[[str], str], *, rules: str, listening: Sequence[int], answers: str = "", up: bool = True
+) -> Iterator[Cable]:
+    """Two machines, with nft rules for what comes into the far one and what it answers, and listeners there; without a
+    network, where it is not `up`.
+    """
     ip, nft = program("ip"), program("nft")
     if os.geteuid() != 0:
         pytest.skip("it takes root to make network namespaces")
-    made = Cable(f"apn{os.getpid()}", f"apf{os.getpid()}")
+    number = f"{os.getpid()}-{next(_NUMBERS)}"
+    made = Cable(f"apn{number}", f"apf{number}")
     with ExitStack() as stack:
         for name in made:
             add = subprocess.run([ip, "netns", "add", name], capture_output=True, check=False)
             if add.returncode:
                 pytest.skip(f"no network namespace can be made here: {add.stderr.decode()}")
             stack.callback(subprocess.run, [ip, "netns", "del", name], check=True)
-        _connect(ip, made)
-        made.run(nft, "-f", "-", given=_table(rules), where=made.far)
+        if up:
+            _connect(ip, made)
+        made.run(nft, "-f", "-", given=_table(rules, answers), where=made.far)
         words = [ip, "netns", "exec", made.far, sys.executable, "-c", _LISTEN, *map(str, listening)]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as listener:
             assert listener.stdout is not None
@@ -86,5 +95,9 @@ def _connect(ip: str, made: Cable) -> None:
             made.run(ip, *command.split(), where=name)
 
 
-def _table(rules: str) -> str:
-    return f"table inet test {{\nchain in {{\ntype filter hook input priority 0; policy accept;\n{rules}\n}}\n}}\n"
+def _table(rules: str, answers: str) -> str:
+    chains = [
+        f"chain {hook} {{\ntype filter hook {hook} priority 0; policy accept;\n{some}\n}}\n"
+        for hook, some in (("input", rules), ("output", answers))
+    ]
+    return f"table inet test {{\n{''.join(chains)}}}\n"

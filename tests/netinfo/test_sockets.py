@@ -7,7 +7,6 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from anyplug.errors import LocalError
@@ -15,7 +14,7 @@ from anyplug.netinfo.diag import parse_inet, parse_unix
 from anyplug.netinfo.owners import owners
 from anyplug.netinfo.procfs import proc_sockets
 from anyplug.netinfo.socket_types import Process, Socket, end_text
-from anyplug.netinfo.sockets import Wanted, list_sockets
+from anyplug.netinfo.sockets import SOURCES, Wanted, list_sockets
 from anyplug.netinfo.states import WORDS, state_mask, state_word
 
 if TYPE_CHECKING:
@@ -104,7 +103,15 @@ def test_bytes_that_wait_are_counted(made: Made) -> None:
 
 def without_room(each: Socket) -> Socket:
     """/proc/net does not tell how many connections may wait at a listener."""
-    return msgspec.structs.replace(each, sending=None) if each.state == "listen" else each
+    return each._replace(sending=None) if each.state == "listen" else each
+
+
+def test_the_slow_source_is_asked_where_the_quick_one_does_not_answer(made: Made) -> None:
+    def silent(protocol: Protocol, states: int) -> list[Socket]:
+        raise OSError(93, "Protocol not supported")
+
+    found = list_sockets(Wanted(ports=made.ports), sources=(silent, SOURCES[1]))
+    assert {inode(made.listener), inode(made.client), inode(made.udp)} <= by_inode(found).keys()
 
 
 def test_both_sources_tell_the_same(made: Made) -> None:

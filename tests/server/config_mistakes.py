@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from anyplug.server.config_reader import CONFIG_MAX
+from anyplug.services import KINDS
 
 __all__ = ["MISTAKES"]
+
+_KINDS: Final = ", ".join(KINDS)
 
 LISTENER: Final = """[services.clock]
 kind = "echo"
@@ -19,7 +22,7 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
     "a misspelt section": ("[limit]\n", "1: limit: there is no such key; did you mean `limits`?"),
     "an unknown section": (
         "[colours]\n",
-        "1: colours: there is no such key; keys here are listen, server, limits, socket, services, listeners",
+        "1: colours: there is no such key; keys here are listen, server, limits, socket, store, services, listeners",
     ),
     "a misspelt limit": (
         "[limits]\n\nmassage = 1\n",
@@ -39,12 +42,19 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
         "2: limits.parts: expected a whole number, found a text",
     ),
     "a fraction": ("[limits]\nparts = 1.5\n", "2: limits.parts: expected a whole number, found a number"),
+    "a name that no server can have": (
+        '[server]\nannounce = true\nannounce_name = "a.b"\n',
+        (
+            "3: server.announce_name: 'a.b' cannot be a server's name in the network: expected printable text without "
+            "a dot, such as kitchen"
+        ),
+    ),
     "a truth for a number": ("[limits]\nparts = true\n", "2: limits.parts: expected a whole number, found true"),
     "a size without a unit": (
         '[limits]\nmessage = "16"\n',
         (
             "2: limits.message: '16' has no unit; write it without quotation marks, or with one of B, kB, KB, MB, GB, "
-            "KiB, MiB, GiB"
+            "TB, KiB, MiB, GiB, TiB"
         ),
     ),
     "a misspelt unit": (
@@ -94,7 +104,7 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
     ),
     "a kind like no other": (
         '[services.clock]\nkind = "x"\n',
-        "2: services.clock.kind: there is no kind 'x'; kinds are greet, reply, echo",
+        f"2: services.clock.kind: there is no kind 'x'; kinds are {_KINDS}",
     ),
     "a kind that is no text": (
         "[services.clock]\nkind = 1\n",
@@ -102,11 +112,11 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
     ),
     "a service without a kind": (
         "[services.reply]\n",
-        '1: services.reply: it does not say its kind, one of greet, reply, echo; add kind = "reply"',
+        f'1: services.reply: it does not say its kind, one of {_KINDS}; add kind = "reply"',
     ),
     "a nameless kind": (
         "[services.clock]\ntimestamp = true\n",
-        '1: services.clock: it does not say its kind, one of greet, reply, echo; add kind = "echo"',
+        f'1: services.clock: it does not say its kind, one of {_KINDS}; add kind = "echo"',
     ),
     "a misspelt kind": (
         '[services.clock]\nkin = "echo"\n',
@@ -207,7 +217,7 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
     ),
     "an unknown codec": (
         LISTENER + 'codec = "xml"\n',
-        "6: listeners[0].codec: there is no codec 'xml'; codecs are bytes, text, json, msgpack, pickled",
+        "6: listeners[0].codec: there is no codec 'xml'; codecs are bytes, text, json, msgpack, pickled, objects",
     ),
     "an unknown framing in an address": (
         LISTENER.replace("8080", "8080?framing=headers"),

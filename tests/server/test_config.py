@@ -12,7 +12,7 @@ from anyplug.limits import DEFAULTS
 from anyplug.server.config import Config, load, read_token
 from anyplug.server.config_listeners import read_address
 from anyplug.server.reload import apply, build
-from anyplug.services import EchoOptions, GreetOptions, ReplyOptions
+from anyplug.services import KINDS, EchoOptions, GreetOptions, ReplyOptions
 from anyplug.transport.options import DEFAULT_OPTIONS
 from tests.server.config_mistakes import MISTAKES
 from tests.server.serving import LogRecords, RawClient
@@ -113,7 +113,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
 def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     config = load(file_with(tmp_path, ""))
     assert (config.limits, config.socket) == (DEFAULTS, DEFAULT_OPTIONS)
-    assert list(config.services) == ["greet", "reply", "echo"]
+    assert list(config.services) == list(KINDS)
     assert [str(each.address) for each in config.listeners] == ["plug://127.0.0.1:7584"]
     assert config.token == ""
 

@@ -12,6 +12,7 @@ import pytest
 import anyplug
 from anyplug import Code, DecodeError, Limits, LocalError, Refused, Server
 from anyplug.services.base import Mode, conversation, reply
+from tests.joined import Joined
 from tests.server.serving import LogRecords, RawClient, serve
 
 if TYPE_CHECKING:
@@ -332,3 +333,34 @@ async def test_a_reply_that_is_not_valid_for_the_client_is_its_error() -> None:
             await peer_int.send("b")
             with pytest.raises(DecodeError):
                 await peer_int.receive(5)
+
+
+async def test_who_floods_does_not_hold_up_others() -> None:
+    """The answers to many questions that came at once are given over several turns of the loop while another peer is
+    there; none is lost, and their order is kept.
+    """
+    flood = [str(number) for number in range(5000)]
+    turns: list[int] = []
+
+    def note(message: str) -> str:
+        turns.append(passed[0])
+        return message
+
+    passed = [0]
+    joined = Joined(reply("note", note), plain="lines")
+    other = Joined(reply("note", note), plain="lines")
+    await joined.peer.ask("hello")
+    joined.context.links.add(other.far)
+
+    def pass_on() -> None:
+        passed[0] += 1
+        if len(turns) <= len(flood):
+            joined.loop.call_soon(pass_on)
+
+    pass_on()
+    await joined.peer.send_many(flood)
+    assert [await joined.peer.receive(5) for _ in flood] == flood
+    assert turns[-1] - turns[1] >= 2
+    joined.context.links.discard(other.far)
+    await joined.peer.close()
+    await other.peer.close()

@@ -33,8 +33,14 @@ def test_a_size_is_a_number_or_has_a_unit(written: object, size: int) -> None:
     ("written", "problem"),
     [
         ("16 mib", "there is no unit 'mib'; did you mean \"16 MiB\"?"),
-        ("16 m", "there is no unit 'm'; units are B, kB, KB, MB, GB, KiB, MiB, GiB"),
-        ("16", "'16' has no unit; write it without quotation marks, or with one of B, kB, KB, MB, GB, KiB, MiB, GiB"),
+        ("16 m", "there is no unit 'm'; units are B, kB, KB, MB, GB, TB, KiB, MiB, GiB, TiB"),
+        (
+            "16",
+            (
+                "'16' has no unit; write it without quotation marks, or with one of B, kB, KB, MB, GB, TB, KiB, MiB, "
+                "GiB, TiB"
+            ),
+        ),
         ("0.3 B", "'0.3 B' is no whole number of bytes"),
         ("-1 B", "expected bytes, such as 65536 or \"16 MiB\", found '-1 B'"),
         ("", "expected bytes, such as 65536 or \"16 MiB\", found ''"),

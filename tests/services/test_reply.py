@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import anyplug
-from anyplug.services import ReplyOptions, default_services, make_reply
+from anyplug.services import KINDS, ReplyOptions, default_services, make_reply
 from tests.server.serving import RawClient, serve
 
 
@@ -33,4 +33,4 @@ async def test_a_client_that_says_nothing_is_answered_nothing() -> None:
 
 
 def test_every_kind_is_offered_where_nothing_is_configured() -> None:
-    assert [service.name for service in default_services()] == ["greet", "reply", "echo"]
+    assert [service.name for service in default_services()] == list(KINDS)

@@ -61,9 +61,9 @@ async def look(store: SqliteStore) -> dict[str, Any]:
     return found
 
 
-async def opened(folder: Path) -> dict[str, Any] | StoreError:
+async def opened(folder: Path, look_at: int = 0) -> dict[str, Any] | StoreError:
     try:
-        store = await SqliteStore.open(folder, reserve=0)
+        store = await SqliteStore.open(folder, reserve=0, look_at=look_at)
     except StoreError as error:
         return error
     try:
@@ -78,7 +78,7 @@ async def test_a_flipped_byte_in_the_database_is_found_and_never_served(folder: 
     right = await look(store)
     await store.close()
     good = (folder / "good" / "anyplug.db").read_bytes()
-    refused = partly = 0
+    refused = partly = early = 0
     for place in [*range(0, 100, 9), *range(100, len(good), 149)]:
         damaged = folder / "bad"
         damaged.mkdir()
@@ -91,10 +91,13 @@ async def test_a_flipped_byte_in_the_database_is_found_and_never_served(folder: 
             assert "anyplug.db" in found.path
         else:
             assert found == {name: right[name] for name in found}, place
-            partly += len(found) < len(right)
+            if len(found) < len(right):
+                partly += 1
+                early += isinstance(await opened(damaged, look_at=1000), StoreDamaged)
         shutil.rmtree(damaged)
     assert refused > 20
     assert partly > 20
+    assert early == partly  # what is looked at when it is opened is known before anybody asks
 
 
 async def test_a_database_cut_short_is_refused(folder: Path) -> None:

@@ -199,7 +199,7 @@ async def test_a_folder_that_cannot_be_used_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("PRAGMA user_version = 99", "it has version 99, this program knows 1"),
+        ("PRAGMA user_version = 99", "it has version 99, this program knows 2"),
         ("PRAGMA application_id = 1", "a database of another program"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from anyplug.errors import BeyondEnd, Conflict, Gap, LocalError
 from anyplug.store import Batch, Cursor, Entry, MemoryLog, MemoryShelf, Receipt, Span
 from anyplug.store.base import READ_BYTES, READ_MANY
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    from anyplug.store import Message, Producer, Retention
+    from anyplug.store import Message, Producer, Retention, Value
 
 
 class HonestLog(MemoryLog):
@@ -241,9 +243,47 @@ class SetsWithoutComparing(HonestShelf):
     """The last one wins."""
 
     async def put(
-        self, key: str, body: bytes, *, time: int, content_type: str = "", expected: int | None = None
+        self,
+        key: str,
+        body: bytes,
+        *,
+        time: int,
+        content_type: str = "",
+        expected: int | None = None,
+        token: bytes = b"",
     ) -> int:
-        return await super().put(key, body, time=time, content_type=content_type)
+        return await super().put(key, body, time=time, content_type=content_type, token=token)
+
+
+class WritesAgain(HonestShelf):
+    """Tokens are kept, and not looked at."""
+
+    def _write(self, value: Value, expected: int | None) -> int:
+        version = super()._write(replace(value, token=b""), expected)
+        if version:
+            changes = self._values[value.key]
+            changes[-1] = replace(changes[-1], token=value.token)
+        return version
+
+
+class ReadsAll(HonestShelf):
+    """However many bytes that are."""
+
+    async def list(
+        self, prefix: str = "", *, after: str = "", limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
+        return await super().list(prefix, after=after, limit=limit)
+
+
+class KnowsNothingBefore(HonestShelf):
+    """Each change seems to be the first of its key."""
+
+    def _write(self, value: Value, expected: int | None) -> int:
+        version = super()._write(value, expected)
+        if version:
+            changes = self._values[value.key]
+            changes[-1] = replace(changes[-1], previous=0)
+        return version
 
 
 class CountsVersionsAnew(HonestShelf):

@@ -43,6 +43,9 @@ SHELVES: list[tuple[type[liars.HonestShelf], str]] = [
     (liars.CountsVersionsAnew, "the version after a crash"),
     (liars.RaisesTheDead, "values after a crash"),
     (liars.KeepsNoHistory, "versions kept"),
+    (liars.WritesAgain, "the same write again"),
+    (liars.ReadsAll, "20 bytes of values"),
+    (liars.KnowsNothingBefore, "versions and those before them"),
 ]
 
 

@@ -10,9 +10,11 @@ import pytest
 from anyplug import Broken, Code, Limits
 from anyplug.framing import make_framing
 from anyplug.messages import Data, Ended, Event, Fault
-from anyplug.transport.link import GATHER, LINGER, Link
+from anyplug.transport.heap import keep_memory
+from anyplug.transport.link import GATHER, LARGE, LINGER, Link
 from anyplug.transport.memory import MemoryTransport, memory_pair
 from anyplug.transport.pulse import GROUPS, Pulse
+from anyplug.transport.turns import FULL
 from anyplug.wire import PlainSession, PlugSession, Role, Session, State
 
 if TYPE_CHECKING:
@@ -387,3 +389,82 @@ async def test_a_member_that_fails_does_not_stop_the_others() -> None:
     assert [type(each) for each in failures] == [ZeroDivisionError]
     for member in members:
         pulse.discard(member)
+
+
+def beside_another() -> Setting:
+    """A link that is not the only one of its server."""
+    setting = plain()
+    setting.link.links = {setting.link, plain().link}
+    return setting
+
+
+async def test_beside_others_a_full_read_is_followed_by_a_rest_of_one_turn() -> None:
+    setting = beside_another()
+    setting.link.data_received(b"x" * (FULL - 1))
+    assert setting.near.is_reading()
+    setting.link.data_received(b"x" * FULL)
+    assert not setting.near.is_reading()
+    setting.link.data_received(b"x" * FULL)  # no second rest
+    await setting.settle()
+    assert setting.near.is_reading()
+
+
+async def test_alone_nothing_rests() -> None:
+    setting = plain()
+    setting.link.links = {setting.link}
+    setting.link.data_received(b"x" * FULL)
+    assert setting.near.is_reading()
+
+
+async def test_a_rest_and_a_pause_end_when_both_are_over() -> None:
+    setting = beside_another()
+    setting.link.data_received(b"x" * FULL)
+    setting.link.pause_reading()
+    await setting.settle()
+    assert not setting.near.is_reading()
+    setting.link.resume_reading()
+    assert setting.near.is_reading()
+    setting.link.pause_reading()
+    setting.link.data_received(b"x" * FULL)  # what a sink paused needs no rest
+    await setting.settle()
+    assert not setting.near.is_reading()
+    setting.link.resume_reading()
+    setting.link.data_received(b"x" * FULL)
+    setting.link.pause_reading()
+    setting.link.resume_reading()
+    assert not setting.near.is_reading()
+    await setting.settle()
+    assert setting.near.is_reading()
+
+
+async def test_a_link_that_is_closed_while_it_rests_reads_no_more() -> None:
+    setting = beside_another()
+    setting.link.data_received(b"x" * FULL)
+    setting.link.abort()
+    await setting.settle()
+    assert setting.sink.losses == 1
+    assert not setting.near.is_reading()
+
+
+async def test_what_is_said_at_once_goes_behind_what_was_said_before() -> None:
+    setting = plain()
+    setting.link.session.send_data(b"first")
+    setting.link.say_now(b"second")
+    await setting.settle()
+    assert bytes(setting.wire.got) == b"first\nsecond\n"
+    assert setting.link.bytes_sent == len(setting.wire.got)
+
+
+async def test_memory_is_kept_at_hand_from_the_first_large_read_or_write_on() -> None:
+    setting = plain()
+    keep_memory.cache_clear()
+    setting.link.data_received(b"x" * (FULL - 1))
+    setting.link.session.send_data(b"x" * (LARGE - 2))
+    setting.link.flush()
+    assert keep_memory.cache_info().currsize == 0
+    setting.link.data_received(b"x" * FULL)
+    assert keep_memory.cache_info().currsize == 1
+    keep_memory.cache_clear()
+    setting.link.session.send_data(b"x" * LARGE)
+    setting.link.flush()
+    assert keep_memory.cache_info().currsize == 1

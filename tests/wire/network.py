@@ -12,7 +12,7 @@ import msgspec
 
 from anyplug.errors import AnyplugError
 from anyplug.limits import DEFAULTS
-from anyplug.messages import Data, Fault, Hello, Refusal, Replies, Requests, Welcome
+from anyplug.messages import Content, Data, Fault, Hello, Posts, Refusal, Replies, Requests, Welcome
 from anyplug.testing.framing import deliveries
 from anyplug.wire import PlugSession, Role, State
 
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from anyplug.wire import Session
 
 __all__ = [
+    "ACK",
     "BYE",
+    "CONTENT",
     "DATA",
     "ERROR",
     "HELLO",
+    "NACK",
     "PART",
     "PING",
     "PONG",
+    "POST",
     "PREFACE",
     "REFUSED",
     "REPLY",
@@ -52,6 +56,7 @@ __all__ = [
     "open_pair",
     "outcome_every_way",
     "refusal",
+    "sequence",
 ]
 
 PREFACE = b"\x89PLUG\r\n\n"
@@ -62,7 +67,7 @@ STATES = {
 }
 """The states that a session of each role passes through."""
 
-DATA, HELLO, WELCOME, REFUSED, REQUEST, REPLY, ERROR, PING, PONG, BYE, PART = range(11)
+DATA, HELLO, WELCOME, REFUSED, REQUEST, REPLY, ERROR, PING, PONG, BYE, PART, POST, ACK, NACK, CONTENT = range(15)
 
 Fact = tuple[Any, ...]
 
@@ -80,6 +85,11 @@ def header(kind: int, length: int) -> bytes:
 def number(value: int) -> bytes:
     """A request's id."""
     return value.to_bytes(4, "big")
+
+
+def sequence(value: int) -> bytes:
+    """A post's sequence."""
+    return value.to_bytes(8, "big")
 
 
 def greeting(**fields: object) -> bytes:
@@ -148,6 +158,8 @@ def join(events: Iterable[Event]) -> list[Event]:
             joined[-1] = Requests(last.items + event.items)
         elif isinstance(event, Replies) and isinstance(last, Replies):
             joined[-1] = Replies(last.items + event.items)
+        elif isinstance(event, Posts) and isinstance(last, Posts):
+            joined[-1] = Posts(last.items + event.items)
         else:
             joined.append(event)
     return joined
@@ -163,6 +175,8 @@ def _fact(event: Event) -> Fact:
         error = event.error
         assert isinstance(error, AnyplugError)
         return ("Fault", type(error).__name__, error.code.word, str(error))
+    if isinstance(event, Content):
+        return ("Content", event.transfer, event.index, event.digest, b"".join(event.pieces))
     name = "Refused" if isinstance(event, Refusal) else type(event).__name__
     return (name, *msgspec.structs.astuple(event))
 

@@ -34,12 +34,18 @@ SAME_BOTH_WAYS = [
     (Kind.PONG, b"12345678", "08000008 3132333435363738"),
     (Kind.BYE, b"\x92\x00\xa0", "09000003 9200a0"),
     (Kind.PART, b"x" * 256, "0a000100" + "78" * 256),
+    (Kind.POST, b"\0\0\0\0\0\0\0\1hi", "0b00000a 0000000000000001 6869"),
+    (Kind.ACK, bytes(7) + b"\1\0\0\0\2" + bytes(8) + b"\1", "0c000015 0000000000000001 00000002 0000000000000000 01"),
+    (Kind.CONTENT, b"\0" * 40 + b"x", "0e000029" + "00" * 40 + "78"),
+    (Kind.NACK, bytes(7) + b"\2\x92\x28\xa0", "0d00000b 0000000000000002 9228a0"),
 ]
 
 LIMITS = {
-    **dict.fromkeys((Kind.DATA, Kind.REQUEST, Kind.REPLY, Kind.PART), FRAME_MAX),
-    **dict.fromkeys((Kind.HELLO, Kind.WELCOME, Kind.REFUSED, Kind.ERROR, Kind.BYE), HELLO_MAX),
+    **dict.fromkeys((Kind.DATA, Kind.REQUEST, Kind.REPLY, Kind.PART, Kind.POST), FRAME_MAX),
+    **dict.fromkeys((Kind.HELLO, Kind.WELCOME, Kind.REFUSED, Kind.ERROR, Kind.BYE, Kind.NACK), HELLO_MAX),
     **dict.fromkeys((Kind.PING, Kind.PONG), PING_MAX),
+    Kind.ACK: 21,
+    Kind.CONTENT: 40 + 1_048_576,
 }
 
 
@@ -51,6 +57,8 @@ def decode(pieces: Iterable[bytes], *, message: int = DEFAULTS.message) -> tuple
         if decoder.error is not None:
             break
         for kind, payloads in decoder.feed(piece):
+            if kind == Kind.CONTENT:
+                payloads = [b"".join(payloads)]
             if joined and joined[-1][0] == kind:
                 joined[-1][1].extend(payloads)
             else:
@@ -81,7 +89,7 @@ def test_the_limits_of_version_1_keep_their_values() -> None:
 
 
 def test_kinds_keep_their_numbers() -> None:
-    names = "DATA HELLO WELCOME REFUSED REQUEST REPLY ERROR PING PONG BYE PART"
+    names = "DATA HELLO WELCOME REFUSED REQUEST REPLY ERROR PING PONG BYE PART POST ACK NACK CONTENT"
     assert [(kind.name, int(kind)) for kind in Kind] == [(name, at) for at, name in enumerate(names.split())]
 
 
@@ -125,7 +133,7 @@ def test_a_length_up_to_the_limit_is_taken_and_one_more_is_refused_by_the_header
         (10, Kind.DATA, 10),
         (10, Kind.REQUEST, 10 + ID_SIZE),
         (10, Kind.REPLY, 10 + ID_SIZE),
-        (10, Kind.PART, 10 + ID_SIZE),
+        (10, Kind.POST, 10 + 8),
         (FRAME_MAX - 1, Kind.DATA, FRAME_MAX - 1),
         (FRAME_MAX - 5, Kind.REQUEST, FRAME_MAX - 1),
         (1, Kind.DATA, 1),
@@ -141,18 +149,23 @@ def test_a_limit_of_messages_below_that_of_frames_counts_for_frames_of_messages(
     assert (decoder.error.what, decoder.error.size, decoder.error.limit) == ("message", message + 1, message)
 
 
+def test_a_part_may_hold_a_sequence_and_the_whole_message() -> None:
+    assert decode([encode_frame(Kind.PART, b"x" * 18)], message=10) == ([(Kind.PART, [b"x" * 18])], "", 0)
+    assert "11 bytes, the limit is 10 bytes" in decode([header(Kind.PART, 19)], message=10)[1]
+
+
 def test_a_small_limit_of_messages_does_not_count_for_other_frames() -> None:
     for kind in (Kind.HELLO, Kind.WELCOME, Kind.REFUSED, Kind.ERROR, Kind.BYE, Kind.PING, Kind.PONG):
         payload = b"x" * LIMITS[kind]
         assert decode([encode_frame(kind, payload)], message=1) == ([(kind, [payload])], "", 0)
 
 
-@pytest.mark.parametrize("number", range(11, 256))
+@pytest.mark.parametrize("number", range(15, 256))
 def test_an_unknown_kind_is_a_fault_at_its_header(number: int) -> None:
     for length in (0, 1, LENGTH_MAX):
         decoder = FrameDecoder()
         assert decoder.feed(header(number, length)) == []
-        assert str(decoder.error) == f"unknown frame kind {number}; known are 0 to 10"
+        assert str(decoder.error) == f"unknown frame kind {number}; known are 0 to 14"
         assert decoder.error is not None
         assert decoder.error.code is Code.PROTOCOL
 
@@ -217,3 +230,20 @@ def test_any_bytes_in_any_pieces_come_to_the_same_and_raise_nothing(
     whole = b"".join(encode_frame(Kind(kind), payload) for kind, payloads in runs for payload in payloads)
     assert stream.startswith(whole)
     assert fault or len(whole) + held == len(stream)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000, 4095, 4096, 5000, 16_384, 30_000])
+def test_a_large_frame_between_small_ones_is_whole_in_pieces_of_any_size(piece: int) -> None:
+    payloads = [b"a", bytes(range(256)) * 80, b"", b"z" * 5000]
+    stream = b"".join(encode_frame(Kind.DATA, payload) for payload in payloads) + encode_frame(Kind.PING, b"p")
+    pieces = [stream[at : at + piece] for at in range(0, len(stream), piece)]
+    assert decode(pieces) == ([(Kind.DATA, payloads), (Kind.PING, [b"p"])], "", 0)
+
+
+def test_a_frame_in_tiny_pieces_is_not_held_as_so_many_objects() -> None:
+    decoder = FrameDecoder()
+    stream = encode_frame(Kind.DATA, b"x" * 20_000)
+    for at in range(20_000):
+        decoder.feed(stream[at : at + 1])
+    assert decoder.pending == 20_000
+    assert len(decoder._held) <= 20_000 // 2048

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from anyplug.codec import make_codec
-from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, Refused
-from anyplug.messages import Data, Ended, Failed, Fault, Pong, Refusal, Replies
+from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, PostRefused, ProtocolError, Refused
+from anyplug.messages import Acked, Data, Ended, Failed, Fault, Nacked, Pong, Refusal, Replies
 from anyplug.wire import Inbound
+
+if TYPE_CHECKING:
+    from anyplug.wire.inbound import Outcome
 
 
 def inbound(*, numbered: bool) -> Inbound[bytes, str]:
     return Inbound(make_codec("bytes"), numbered=numbered)
 
 
-def outcome(result: bytes | AnyplugError) -> object:
-    return result if isinstance(result, bytes) else (type(result), str(result))
+def outcome(result: Outcome) -> object:
+    return (type(result), str(result)) if isinstance(result, AnyplugError) else result
 
 
 def test_messages_wait_in_order_and_other_events_wake_nobody() -> None:
@@ -109,3 +114,27 @@ def test_an_end_reaches_all_who_wait_and_the_first_one_stays(event: Ended | Refu
     ((_, second),) = heard.finish(Broken("something else"))
     assert (type(second), str(second)) == (type(error), str(error))
     assert heard.end is second
+
+
+def test_acknowledgements_and_refusals_go_to_those_who_posted() -> None:
+    heard = inbound(numbered=True)
+    assert heard.posts.open(2, "a") == 1
+    assert heard.posts.open(1, "b") == 3
+    first, second = heard.take([Acked(1, 2, 7), Nacked(3, Refusal(Code.STORE_FULL, "full"))])
+    assert first == ("a", [7, 8])
+    assert (second[0], outcome(second[1])) == ("b", (PostRefused, "refused (store_full): full"))
+
+
+def test_a_peer_that_acknowledges_what_was_never_posted_is_not_believed_any_more() -> None:
+    heard = inbound(numbered=True)
+    heard.posts.open(1, "a")
+    ((who, error),) = heard.take([Acked(1, 5, 1)])
+    assert (who, type(error)) == ("a", ProtocolError)
+    assert heard.end is error
+
+
+def test_who_waits_for_a_post_is_told_of_the_end() -> None:
+    heard = inbound(numbered=True)
+    heard.asks.open("question")
+    heard.posts.open(1, "post")
+    assert [who for who, _ in heard.take([Fault(Broken("cut"))])] == ["question", "post"]

@@ -69,20 +69,21 @@ def test_parts_up_to_the_limit_make_one_payload(kind: Kind, parts: list[bytes], 
         (Kind.DATA, [b"a" * 104], b""),
         (Kind.REQUEST, [b"0001" + b"a" * 60], b"b" * 41),
         (Kind.REPLY, [b"0001" + b"a" * 100], b"b"),
+        (Kind.POST, [b"00000001" + b"a" * 100], b"b"),
     ],
 )
 def test_one_byte_above_the_limit_is_too_large_at_the_last_frame(kind: Kind, parts: list[bytes], last: bytes) -> None:
     assembly = Assembly(Limits(message=100))
     for part in parts:
         assembly.add(part)
-    with pytest.raises(TooLarge, match=r"message too large: 10[14] bytes, the limit is 100 bytes") as caught:
+    with pytest.raises(TooLarge, match=r"message too large: 10[148] bytes, the limit is 100 bytes") as caught:
         assembly.finish(kind, last)
     assert caught.value.code is Code.TOO_LARGE
 
 
 def test_parts_above_the_limit_of_any_kind_are_too_large_at_once() -> None:
     assembly = Assembly(Limits(message=100))
-    assembly.add(b"a" * 104)
+    assembly.add(b"a" * 108)
     with pytest.raises(TooLarge, match="101 bytes, the limit is 100 bytes"):
         assembly.add(b"a")
 
@@ -119,8 +120,8 @@ def test_ids_stand_before_bodies(value: int) -> None:
         (b"", "a request id of 0 bytes, expected 4"),
         (b"\x00", "a request id of 1 bytes, expected 4"),
         (b"\x00\x00\x01", "a request id of 3 bytes, expected 4"),
-        (b"\x00\x00\x00\x00", "the request id 0; ids begin at 1"),
-        (b"\x00\x00\x00\x00body", "the request id 0; ids begin at 1"),
+        (b"\x00\x00\x00\x00", "the request id 0; ids begin at 1 and end below 2^63"),
+        (b"\x00\x00\x00\x00body", "the request id 0; ids begin at 1 and end below 2^63"),
     ],
 )
 @pytest.mark.parametrize("before", [0, 1, 3])

@@ -94,14 +94,19 @@ def test_an_error_may_come_between_parts() -> None:
         (SERVER, frame(PART) + frame(31), "unknown frame kind 31", Code.PROTOCOL),
         (SERVER, frame(PART) * 5, "message too large: 5 parts, the limit is 4 parts", Code.TOO_LARGE),
         (SERVER, frame(PART, b"x") * 5, "message too large: 5 parts, the limit is 4 parts", Code.TOO_LARGE),
-        (SERVER, frame(PART, b"x" * 35) * 3, "message too large: 101 bytes, the limit is 100 bytes", Code.TOO_LARGE),
-        (SERVER, frame(PART, b"x" * 105), "message too large: 101 bytes, the limit is 100 bytes", Code.TOO_LARGE),
+        (SERVER, frame(PART, b"x" * 36) * 3 + frame(PART, b"x"), "message too large: 101 bytes", Code.TOO_LARGE),
+        (SERVER, frame(PART, b"x" * 109), "message too large: 101 bytes, the limit is 100 bytes", Code.TOO_LARGE),
         (SERVER, frame(PART, b"x" * 60) + frame(DATA, b"x" * 41), "message too large: 101 bytes", Code.TOO_LARGE),
         (SERVER, frame(PART, b"x" * 104) + frame(DATA), "message too large: 104 bytes", Code.TOO_LARGE),
         (SERVER, frame(PART, b"x" * 64) + frame(REQUEST, b"x" * 41), "message too large: 101 bytes", Code.TOO_LARGE),
         (CLIENT, frame(PART, b"x" * 64) + frame(REPLY, b"x" * 41), "message too large: 101 bytes", Code.TOO_LARGE),
         (SERVER, frame(PART, b"\0") + frame(REQUEST, b"\0\0"), "a request id of 3 bytes, expected 4", Code.PROTOCOL),
-        (SERVER, frame(PART, b"\0") + frame(REQUEST, b"\0\0\0"), "the request id 0; ids begin at 1", Code.PROTOCOL),
+        (
+            SERVER,
+            frame(PART, b"\0") + frame(REQUEST, b"\0\0\0"),
+            "the request id 0; ids begin at 1 and end below 2^63",
+            Code.PROTOCOL,
+        ),
     ],
 )
 def test_what_breaks_a_message_in_parts_is_a_fault_that_the_peer_is_told(

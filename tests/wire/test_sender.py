@@ -9,16 +9,33 @@ import pytest
 
 from anyplug.errors import Code, ConnectionClosed, EncodeError, LocalError, TooLarge
 from anyplug.limits import DEFAULTS, FRAME_MAX, HELLO_MAX, Limits
-from anyplug.messages import Data, Ended, Failed, Fault, Hello, Refusal, Replies, Requests, Welcome
+from anyplug.messages import (
+    Acked,
+    Data,
+    Ended,
+    Failed,
+    Fault,
+    Hello,
+    Kept,
+    Nacked,
+    Posts,
+    Refusal,
+    Replies,
+    Requests,
+    Welcome,
+)
 from anyplug.wire import PlugSession, Role, State
 from anyplug.wire.sender import ID_MAX, TEXT_MAX
 from tests.wire.network import (
+    ACK,
     BYE,
     DATA,
     ERROR,
     HELLO,
+    NACK,
     PART,
     PING,
+    POST,
     PREFACE,
     REFUSED,
     REPLY,
@@ -32,6 +49,7 @@ from tests.wire.network import (
     number,
     open_pair,
     refusal,
+    sequence,
 )
 
 if TYPE_CHECKING:
@@ -40,8 +58,29 @@ if TYPE_CHECKING:
 CLIENT, SERVER = Role.CLIENT, Role.SERVER
 
 COMMON = {"version": 1, "service": "echo"}
-HELLO_FIELDS = {**COMMON, "rest": "", "codec": "msgpack", "message": 100, "token": "", "agent": ""}
-WELCOME_FIELDS = {**COMMON, "codec": "msgpack", "message": 100, "asks": False, "incarnation": "", "agent": ""}
+HELLO_FIELDS = {
+    **COMMON,
+    "rest": "",
+    "codec": "msgpack",
+    "message": 100,
+    "token": "",
+    "producer": b"",
+    "name": "",
+    "agent": "",
+}
+WELCOME_FIELDS = {
+    **COMMON,
+    "codec": "msgpack",
+    "message": 100,
+    "asks": False,
+    "posts": False,
+    "generation": "",
+    "incarnation": "",
+    "agent": "",
+}
+
+
+ACKED = Acked(3, 2, 17, Kept.MEMORY)
 
 
 def open_session(role: Role, message: int = DEFAULTS.message) -> PlugSession:
@@ -140,6 +179,22 @@ def test_a_greeting_above_its_limit_or_with_half_characters_is_not_said(kind: in
             lambda s: s.send_error(2**32, Code.OK, ""),
             "id 4294967296, expected 0 to",
         ),
+        (lambda: in_state(SERVER, State.OPEN), lambda s: s.send_posts(1, [b""]), "POST goes from client to server"),
+        (lambda: in_state(CLIENT, State.OPEN), lambda s: s.send_ack(ACKED), "ACK goes from server to client"),
+        (
+            lambda: in_state(CLIENT, State.OPEN),
+            lambda s: s.send_nack(1, Code.OK, ""),
+            "NACK goes from server to client",
+        ),
+        (lambda: in_state(CLIENT, State.OPEN), lambda s: s.send_posts(0, [b""]), "the sequence 0, expected 1 to"),
+        (
+            lambda: in_state(CLIENT, State.OPEN),
+            lambda s: s.send_posts(2**63 - 1, [b""]),
+            "sequence 9223372036854775807",
+        ),
+        (lambda: in_state(CLIENT, State.ANSWER), lambda s: s.send_posts(1, [b""]), "the handshake is not finished"),
+        (lambda: in_state(SERVER, State.VERDICT), lambda s: s.send_ack(ACKED), "the handshake is not finished"),
+        (lambda: in_state(SERVER, State.VERDICT), lambda s: s.send_nack(1, Code.OK, ""), "the handshake is not"),
         (lambda: in_state(CLIENT, State.ANSWER), lambda s: s.send_data(b"x"), "the handshake is not finished"),
         (lambda: in_state(CLIENT, State.PREFACE), lambda s: s.send_data(b""), "the handshake is not finished"),
         (lambda: in_state(CLIENT, State.ANSWER), lambda s: s.send_many([b""]), "the handshake is not finished"),
@@ -178,6 +233,28 @@ def test_requests_replies_and_errors_carry_their_id(value: int) -> None:
     said += frame(ERROR, number(0) + refusal(22))
     assert server.queued == len(said)
     assert server.data_to_send() == said
+
+
+def test_posts_acks_and_nacks_carry_their_sequence() -> None:
+    client, server = open_session(CLIENT), open_session(SERVER)
+    client.send_posts(2**40, [b"one", b""])
+    said = frame(POST, sequence(2**40) + b"one") + frame(POST, sequence(2**40 + 1))
+    assert (client.queued, client.data_to_send()) == (len(said), said)
+    server.send_ack(ACKED)
+    server.send_nack(5, Code.STORE_FULL, "full")
+    said = frame(ACK, sequence(3) + number(2) + sequence(17) + b"\1") + frame(NACK, sequence(5) + refusal(40, "full"))
+    assert (server.queued, server.data_to_send()) == (len(said), said)
+    client.receive_data(said)
+    assert client.events() == [ACKED, Nacked(5, Refusal(40, "full"))]
+
+
+def test_posts_are_said_all_or_none() -> None:
+    client = open_session(CLIENT, 10)
+    with pytest.raises(TooLarge, match="11 bytes, the limit is 10 bytes"):
+        client.send_posts(1, [b"fits", b"x" * 11])
+    assert client.queued == 0
+    client.send_posts(1, [])
+    assert client.queued == 0
 
 
 @pytest.mark.parametrize("role", Role)
@@ -231,7 +308,20 @@ def test_nothing_is_said_after_bye(verb: str) -> None:
 
 # Two objects are a network: what one says, the other hears.
 
-SIZES = [0, 1, FRAME_MAX - 5, FRAME_MAX - 4, FRAME_MAX - 3, FRAME_MAX - 1, FRAME_MAX, FRAME_MAX + 1, 2 * FRAME_MAX]
+SIZES = [
+    0,
+    1,
+    FRAME_MAX - 9,
+    FRAME_MAX - 8,
+    FRAME_MAX - 7,
+    FRAME_MAX - 5,
+    FRAME_MAX - 4,
+    FRAME_MAX - 3,
+    FRAME_MAX - 1,
+    FRAME_MAX,
+    FRAME_MAX + 1,
+    2 * FRAME_MAX,
+]
 
 
 @pytest.mark.parametrize("size", [*SIZES, 3 * FRAME_MAX - 4, 3 * FRAME_MAX + 1])
@@ -242,7 +332,9 @@ def test_messages_of_every_size_arrive_as_they_were(size: int) -> None:
     client.send_data(body)
     client.send_many([b"a", body, b""])
     client.send_request(5, body)
-    assert join(exchange(client, server)[1]) == [Data([body, b"a", body, b""]), Requests([(5, body)])]
+    client.send_posts(8, [b"b", body])
+    expected = [Data([body, b"a", body, b""]), Requests([(5, body)]), Posts([(8, b"b"), (9, body)])]
+    assert join(exchange(client, server)[1]) == expected
     server.send_many([body, body])
     server.send_reply(5, body)
     server.send_data(b"end")

@@ -101,7 +101,7 @@ PLAYED = [name for name in PLUG if all("by" in step for step in steps_of(PLUG, n
 
 def test_most_sorts_of_conversation_are_played_from_both_ends() -> None:
     verbs = {verb["verb"] for name in PLAYED for step in steps_of(PLUG, name) for verb in step.get("by", ())}
-    assert verbs == {"hello", "welcome", "data", "request", "reply", "error", "eof"}
+    assert verbs == {"hello", "welcome", "data", "request", "reply", "error", "posts", "ack", "nack", "eof"}
 
 
 @pytest.mark.parametrize("name", PLAYED)

@@ -10,7 +10,7 @@ import msgspec
 
 from anyplug.errors import Code
 from anyplug.limits import Limits
-from anyplug.messages import Hello, Welcome
+from anyplug.messages import Acked, Hello, Kept, Welcome
 from anyplug.wire import PlugSession, Role
 from tests.wire.network import BYE, PREFACE, REFUSED, Fact, facts
 
@@ -67,7 +67,7 @@ def say(session: PlugSession, verb: Step) -> None:
     code, text = Code[verb.get("code", "ok").upper()], verb.get("text", "")
     match verb["verb"]:
         case "hello":
-            session.send_hello(Hello(**verb["fields"]))
+            session.send_hello(Hello(**_with_bytes(verb["fields"])))
         case "welcome":
             session.send_welcome(Welcome(**verb["fields"]))
         case "refused":
@@ -82,12 +82,22 @@ def say(session: PlugSession, verb: Step) -> None:
             session.send_reply(verb["id"], body)
         case "error":
             session.send_error(verb["id"], code, text)
+        case "posts":
+            session.send_posts(verb["first"], [bytes.fromhex(each) for each in verb["bodies"]])
+        case "ack":
+            session.send_ack(Acked(verb["first"], verb["count"], verb["position"], Kept(verb.get("kept", 0))))
+        case "nack":
+            session.send_nack(verb["sequence"], code, text)
         case "ping":
             assert session.send_ping()
         case "eof":
             session.send_eof(code, text)
         case unknown:
             raise AssertionError(f"no such verb: {unknown}")
+
+
+def _with_bytes(fields: Step) -> Step:
+    return {**fields, "producer": bytes.fromhex(fields["producer"])} if "producer" in fields else fields
 
 
 def event_facts(events: list[Event]) -> list[Step]:
@@ -103,14 +113,21 @@ def _json_fact(fact: Fact) -> Step:
             fields: Step = {"error": error, "code": rest[1]}
         case "Hello":
             fields = dict(zip(Hello.__struct_fields__, rest, strict=True))
+            fields["producer"] = fields["producer"].hex()
         case "Welcome":
             fields = dict(zip(Welcome.__struct_fields__, rest, strict=True))
         case "Data":
             fields = {"bodies": [body.hex() for body in rest[0]]}
-        case "Requests" | "Replies":
+        case "Requests" | "Replies" | "Posts":
             fields = {"items": [[number, body.hex()] for number, body in rest[0]]}
         case "Pong":
             fields = {"body": rest[0].hex()}
+        case "Acked":
+            fields = dict(zip(("first", "count", "position", "kept"), rest, strict=True))
+        case "Nacked":
+            fields = {"sequence": rest[0], "code": rest[1].reason.word, "text": rest[1].text}
+        case "Content":
+            fields = {"transfer": rest[0], "index": rest[1], "digest": rest[2].hex(), "body": rest[3].hex()}
         case "Refused":
             fields = {"code": Code(rest[0]).word, "text": rest[1]}
         case _:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 from anyplug.address import Address
+from anyplug.backoff import Backoff
 from anyplug.blocking.connection import FOR_EVER, Connection
 from anyplug.blocking.line import Line
 from anyplug.blocking.outlet import Outlet
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from anyplug.blocking.reconnecting import Reconnecting
     from anyplug.limits import Limits
-    from anyplug.messages import Event
+    from anyplug.messages import Event, Producer
     from anyplug.plan import Plan
     from anyplug.transport.options import SocketOptions
     from anyplug.wire import Session
@@ -48,6 +51,9 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[False] = False,
     options: SocketOptions = DEFAULT_OPTIONS,
 ) -> Connection[T]: ...
 @overload
@@ -60,8 +66,27 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[False] = False,
     options: SocketOptions = DEFAULT_OPTIONS,
 ) -> Connection[Any]: ...
+@overload
+def connect(
+    address: str | Address,
+    *,
+    type: type[T],
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[True] | Backoff,
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Reconnecting[T]: ...
+@overload
 def connect(
     address: str | Address,
     *,
@@ -71,8 +96,25 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     limits: Limits = DEFAULTS,
     token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: Literal[True] | Backoff,
     options: SocketOptions = DEFAULT_OPTIONS,
-) -> Connection[Any]:
+) -> Reconnecting[Any]: ...
+def connect(
+    address: str | Address,
+    *,
+    type: Any = Any,
+    codec: str | None = None,
+    framing: str | None = None,
+    timeout: float = CONNECT_TIMEOUT,
+    limits: Limits = DEFAULTS,
+    token: str = "",
+    producer: Producer | None = None,
+    name: str = "",
+    reconnect: bool | Backoff = False,
+    options: SocketOptions = DEFAULT_OPTIONS,
+) -> Connection[Any] | Reconnecting[Any]:
     """Open a conversation with what listens at an address.
 
     ``with connect("plug://127.0.0.1/echo") as peer`` closes it at the end of the block.
@@ -85,6 +127,10 @@ def connect(
         timeout: seconds for everything until the conversation is open.
         limits: the bounds of this side.
         token: what entitles this client; read it from a file or the environment.
+        producer: who posts, for a program that posts again what another connection could not acknowledge.
+        name: what this client calls itself, for those who read what it posts.
+        reconnect: whether to open the conversation again when it breaks, and when to try: a `Backoff`. The first
+            connection is tried once in any case.
         options: of the socket.
 
     Raises:
@@ -96,8 +142,18 @@ def connect(
     if not timeout > 0:
         raise LocalError(f"timeout is {timeout!r}, expected seconds above 0")
     where = address if isinstance(address, Address) else Address.parse(address)
-    plan: Plan[Any] = make_plan(where, type=type, codec=codec, framing=framing, limits=limits, token=token)
-    timeout = min(timeout, FOR_EVER)
+    plan: Plan[Any] = make_plan(
+        where, type=type, codec=codec, framing=framing, limits=limits, token=token, producer=producer, name=name
+    )
+    opener = partial(_open, where, plan, min(timeout, FOR_EVER), options)
+    if not reconnect:
+        return opener()
+    from anyplug.blocking.reconnecting import Line, Reconnecting
+
+    return Reconnecting(Line(opener(), opener, reconnect if isinstance(reconnect, Backoff) else Backoff()))
+
+
+def _open(where: Address, plan: Plan[T], timeout: float, options: SocketOptions) -> Connection[T]:
     deadline = time.monotonic() + timeout
     sock = dial_blocking(where, timeout=timeout, options=options)
     return converse(sock, where, plan, timeout=timeout, deadline=deadline)
@@ -138,7 +194,7 @@ def converse(
             within = _Deadline(deadline, timeout, now)
             welcome, rest = _shake_hands(stream, session, str(where), within)
             check_codec(welcome, plan.hello.codec, str(where))
-        inbound: Inbound[T, Any] = Inbound(plan.codec, numbered=welcome is not None and welcome.asks)
+        inbound: Inbound[T, Any] = Inbound(plan.codec, numbered=welcome is not None and welcome.asks, first=plan.first)
         line = Line(stream, session, inbound, plan.limits, now())
         if rest:
             line.hear(rest)

@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from anyplug.blocking.asking import ask, ask_many
+from anyplug.blocking.posting import post
 from anyplug.blocking.pulse import PULSE
 from anyplug.errors import Code, ConnectionClosed, LocalError
 from anyplug.wire.stats import amount
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from anyplug.blocking.pulse import Pulse
     from anyplug.blocking.pump import Pump
     from anyplug.codec import Codec
-    from anyplug.messages import Welcome
+    from anyplug.errors import AnyplugError
+    from anyplug.messages import Kept, Welcome
     from anyplug.wire import Stats
 
-__all__ = ["ASK_TIMEOUT", "Connection"]
+__all__ = ["ASK_TIMEOUT", "POST_TIMEOUT", "Connection"]
 
 T = TypeVar("T")
 
@@ -32,6 +34,10 @@ FOR_EVER = 1e6
 
 ASK_TIMEOUT = 30.0
 """How long `Connection.ask` waits for its answer, seconds, where nothing else is said."""
+
+
+POST_TIMEOUT = 30.0
+"""How long `Connection.post` waits for its acknowledgement, seconds, where nothing else is said."""
 
 
 class Connection(Generic[T]):
@@ -207,6 +213,34 @@ class Connection(Generic[T]):
         bodies = list(map(self._codec.encode, messages))
         return self._codec.decode_many(ask_many(self._pump, bodies, _checked(timeout)))
 
+    # Posting.
+
+    def post(self, message: T, timeout: float | None = POST_TIMEOUT) -> int:
+        """Say a message that the server is to keep; return its position once it is on the server's disk, and synced.
+
+        Args:
+            message: what to keep.
+            timeout: seconds to wait for the acknowledgement.
+
+        Raises:
+            PostRefused: the server does not keep it; its code says why. Trying again as it stands does not help, but
+                for the codes ``busy``, ``gap``, ``store_full`` and ``store_failed``.
+            Timeout, ConnectionClosed, Broken: no acknowledgement: whether it is kept is unknown. An `Outbox` finds out,
+                and delivers once.
+            LocalError: the service keeps no messages.
+            EncodeError, TooLarge: as in `send`.
+        """
+        return self.post_many([message], timeout)[0]
+
+    def post_many(self, messages: Iterable[T], timeout: float | None = POST_TIMEOUT) -> list[int]:
+        """Say several messages that the server is to keep, without waiting for each; return their positions, in order.
+
+        Raises as `post`, for the first that was not kept: those before it are kept, those behind it are not.
+        """
+        bodies = list(map(self._codec.encode, messages))
+        posts = self.welcome is not None and self.welcome.posts
+        return post(self._pump, bodies, _checked(timeout), posts=posts)
+
     # The end.
 
     def close(self, code: Code = Code.OK, text: str = "") -> None:
@@ -256,6 +290,23 @@ class Connection(Generic[T]):
     def closed(self) -> bool:
         """Whether nothing can be said any more."""
         return self._pump.line.broken is not None or not self._pump.line.session.sending
+
+    @property
+    def codec(self) -> Codec[T]:
+        """How messages become bytes."""
+        return self._codec
+
+    @property
+    def kept(self) -> Kept | None:
+        """How the server keeps posts: `Kept.SYNCED` on its disk, or the weaker way it was configured for; None before
+        the first acknowledgement.
+        """
+        return self._pump.line.inbound.posts.kept
+
+    @property
+    def end(self) -> AnyplugError | None:
+        """Why nothing more comes, once this side has noticed; what came before can still be received."""
+        return self._pump.line.inbound.end or self._pump.line.broken
 
     @property
     def stats(self) -> Stats:

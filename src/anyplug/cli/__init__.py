@@ -43,6 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[:1] in (["--version"], ["-V"]):
             print(f"anyplug {__version__}", flush=True)
             return 0
+        if words[:1] == ["sockets"]:
+            from anyplug.cli.quick import quick_sockets
+
+            status = quick_sockets(words[1:])
+            if status is not None:
+                return status
         from anyplug.cli.group import dispatch
 
         return dispatch(words)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anyplug.cli.output import Output
     from anyplug.connection import Connection
 
-__all__ = ["GOODBYE", "Interrupted", "linger", "opened", "run"]
+__all__ = ["GOODBYE", "Interrupted", "goodbye", "linger", "opened", "run"]
 
 GOODBYE = 0.25
 """How long a conversation that has served its purpose waits for the peer's end, seconds."""
@@ -53,11 +53,11 @@ async def opened(settings: Settings, **options: str) -> AsyncIterator[Connection
     try:
         yield peer
     finally:
-        await _end(peer)
+        await goodbye(peer)
 
 
-async def _end(peer: Connection[Any]) -> None:
-    """Say goodbye; then do not wait for a peer that stays."""
+async def goodbye(peer: Connection[Any]) -> None:
+    """End a conversation in order, but do not wait for a peer that stays."""
     try:
         async with asyncio.timeout(GOODBYE):
             await peer.close()

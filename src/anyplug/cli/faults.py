@@ -16,6 +16,11 @@ code                    status  what
 ``closed``              1       the other end ended in order before it had said what it was to say
 ``broken``              1       the connection ended in the middle
 ``timeout``             124     a time was over
+``nothing_found``       1       `anyplug find` found no server
+``no_value``            1       `anyplug shelf` found no value under the key
+``changed``             1       `anyplug shelf` found another version than was expected
+``file``                1       a file here that cannot be read, or a target here that cannot be written
+``integrity``           1       what came is not what was stored or announced
 ``output``              1       standard output cannot be written to
 ``failed``              1       anything else
 ======================  ======  ====================================================================================
@@ -43,6 +48,7 @@ from anyplug.errors import (
     Timeout,
 )
 from anyplug.escape import escape
+from anyplug.file_errors import Mismatch, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,6 +112,15 @@ _REFUSED: Final[Mapping[Code, str]] = {
     Code.UNKNOWN_CODEC: "choose another with --codec",
     Code.BAD_MESSAGE: "a service that wants a number or an object gets it with --parse, which reads TEXT as JSON",
     Code.FAILED: "the server's log has the details",
+    Code.STORE_FULL: "free some room on the server's disk, or let it keep less; reading goes on, try again later",
+    Code.STORE_FAILED: "the server has to be started again once its disk is mended; its log has the details",
+    Code.GAP: "send again from the sequence that is expected",
+    Code.CONFLICT: "a producer that was restored from a copy needs a new identity",
+    Code.CHANGED: "somebody else was quicker: read the value again, and decide anew",
+    Code.BEYOND_END: "leave --from out to read all that is there; --follow waits for more",
+    Code.TAKEN_OVER: "another program posts under this identity, or sends this file; let one of them do it",
+    Code.NOT_FOUND: "`anyplug ls` shows what is there",
+    Code.INTEGRITY: "send it again, once it does not change any more",
 }
 """What to try after a refusal."""
 
@@ -171,6 +186,8 @@ _TELLERS: Final[Mapping[type, Callable[..., Fault]]] = {
     EncodeError: _plainly("cannot_encode"),
     LocalError: _plainly("usage", USAGE),
     OutputError: _plainly("output"),
+    SourceError: _plainly("file"),
+    Mismatch: _plainly("integrity"),
     ConnectError: _connect,
     Refused: _refused,
     ProtocolError: _by_code,

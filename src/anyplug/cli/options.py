@@ -28,6 +28,7 @@ __all__ = [
     "address_argument",
     "json_option",
     "parse_option",
+    "read_token",
     "speaking_options",
     "timeout_option",
 ]
@@ -35,7 +36,7 @@ __all__ = [
 F = TypeVar("F", bound="Callable[..., Any]")
 
 FRAMING_NAMES: Final = ("raw", "lines", "header", "prefix")
-CODEC_NAMES: Final = ("bytes", "text", "json", "msgpack", "pickled")
+CODEC_NAMES: Final = ("bytes", "text", "json", "msgpack", "objects", "pickled")
 
 
 class Settings(NamedTuple):
@@ -68,7 +69,7 @@ class Settings(NamedTuple):
             LocalError: the token cannot be read, or options do not fit together.
         """
         where = Address.parse(address).connectable()
-        token = _token(where, token_file)
+        token = read_token(where, token_file)
         settings = cls(where, framing, codec, timeout, json, token, parse)
         if parse and settings.codec_name in {"bytes", "text"}:
             given = "--codec" if codec or "codec" in where.options else "a plain connection without --codec"
@@ -146,7 +147,7 @@ def speaking_options(function: F) -> F:
     return function
 
 
-def _token(address: Address, file: str | None) -> str:
+def read_token(address: Address, file: str | None) -> str:
     """The token; that of the environment is for servers that may ask for one."""
     if file is None:
         return os.environ.get("ANYPLUG_TOKEN", "") if address.is_plug else ""

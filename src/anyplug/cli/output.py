@@ -6,17 +6,15 @@ With ``--json`` everything is data: one JSON object a line, each with a stable `
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import stat
 import sys
+from _thread import allocate_lock  # as threading.Lock, without the import of threading
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from anyplug.cli.colour import paint, wants_colour
-from anyplug.cli.faults import OutputError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -49,7 +47,7 @@ class Output:
         self.terminal = self._fd >= 0 and os.isatty(self._fd)
         """Whether standard output is a terminal."""
         self._hand: Hand | None = None
-        self._lock = Lock()  # an event is never written into the middle of another
+        self._lock = allocate_lock()  # an event is never written into the middle of another
         self._colour = wants_colour(os.environ, terminal=sys.stderr is not None and sys.stderr.isatty())
 
     # Data.
@@ -90,6 +88,8 @@ class Output:
             except BrokenPipeError:
                 raise
             except OSError as error:
+                from anyplug.cli.faults import OutputError
+
                 raise OutputError(error.strerror or str(error)) from error
 
     def event(self, kind: str, **fields: Any) -> bytes:
@@ -128,6 +128,8 @@ class Output:
     def _is_pipe(self) -> bool:
         if self._kind != stat.S_IFIFO:
             return False
+        import fcntl
+
         return fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
 
     def _may_block(self, size: int) -> bool:

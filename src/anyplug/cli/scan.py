@@ -12,6 +12,7 @@ import click
 from anyplug.cli.faults import INTERRUPTED, OK
 from anyplug.cli.flags import SECONDS, json_option
 from anyplug.cli.output import Output
+from anyplug.cli.scan_unix import names_unix, run
 from anyplug.cli.table import Column, put_table
 from anyplug.errors import LocalError
 from anyplug.escape import escape
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _COLUMNS: Final = (Column("HOST"), Column("PORT", right=True), Column("STATE"), Column("SERVICE"), Column("WHY"))
+_PORTS: Final = "top"
 _TOLD_MOST: Final = 20
 """Unknown ports of one host and reason that are a line each; more are one line together."""
 IDENTIFY_WAIT: Final = 1.0
@@ -41,10 +43,11 @@ _TURN: Final = 0.1
     Examples:
     anyplug scan 192.168.1.7
     anyplug scan localhost -p 1-1024,7584 --identify
-    anyplug scan 192.168.1.0/24 -p 22 --json""",
+    anyplug scan 192.168.1.0/24 -p 22 --json
+    anyplug scan unix""",
 )
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
-@click.option("--ports", "-p", default="top", help="Ports: 80, 1-1024, top, all, joined with commas; top.")
+@click.option("--ports", "-p", default=_PORTS, help="Ports: 80, 1-1024, top, all, joined with commas; top.")
 @click.option("--udp", is_flag=True, help="UDP in place of TCP. Most open ports are silent: open|unknown.")
 @click.option("--ipv4", "-4", "family", flag_value=4, type=int, help="Only IPv4.")
 @click.option("--ipv6", "-6", "family", flag_value=6, type=int, help="Only IPv6.")
@@ -74,8 +77,13 @@ def command(
 
     A port is open when it takes a connection, and closed when the host itself refuses one. Where nothing answers, or a
     router does, it is unknown, and why. Whoever scans machines of others needs their consent.
+
+    With unix, the unix sockets that listen on this machine are tried, with unix:///path that one.
     """
     output = Output(json=json)
+    if any(map(names_unix, hosts)):
+        _check_unix(hosts, udp=udp, identify=identify, family=family, ports=ports)
+        return run(hosts, output, closed=closed)
     if udp and identify:
         raise LocalError("--identify asks over TCP; leave out --udp or --identify")
     numbers = parse_ports(ports)
@@ -85,6 +93,15 @@ def command(
     if not all(ip_address(target.address).is_loopback for target in targets):
         output.note("scan only machines that are yours, or whose owner has consented")
     return _Work(scanning, output, identify=(timeout or IDENTIFY_WAIT) if identify else 0.0, closed=closed).run()
+
+
+def _check_unix(hosts: Sequence[str], *, udp: bool, identify: bool, family: int | None, ports: str) -> None:
+    """Raise `LocalError` where what is asked for means nothing for unix sockets."""
+    others = [host for host in hosts if not names_unix(host)]
+    if others:
+        raise LocalError(f"unix sockets are scanned by themselves; scan {', '.join(others)} with another command")
+    if udp or identify or family or ports != _PORTS:
+        raise LocalError("unix sockets have no ports, families or protocols; leave out all but --all and --json")
 
 
 def _targets(hosts: Sequence[str], family: int, *, yes: bool) -> list[Target]:

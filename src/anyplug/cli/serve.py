@@ -6,9 +6,8 @@ import asyncio
 import logging
 import os
 import sys
-from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import msgspec
@@ -19,13 +18,17 @@ from anyplug.cli.options import json_option
 from anyplug.cli.output import Output
 from anyplug.cli.serve_talk import Talk
 from anyplug.errors import ConfigError
-from anyplug.server.config import Config, ListenerConfig, load, read_token
+from anyplug.server.config import Config, ListenerConfig, StoreConfig, load, read_token
 from anyplug.server.config_listeners import DEFAULT_ADDRESS, read_address
 from anyplug.server.lifecycle import live, new_loop
 from anyplug.server.listeners import spot_of
 from anyplug.server.logs import JsonFormatter, LineFormatter
 from anyplug.server.reload import Outcome, Reloader, apply, build
+from anyplug.services.files import open_depots
 from anyplug.transport.inherited import inherited_sockets
+
+if TYPE_CHECKING:
+    from anyplug.netinfo.announce import Announcer
 
 __all__ = ["command"]
 
@@ -40,6 +43,9 @@ class _Given(NamedTuple):
     token_file: str
     insecure: bool
     log: str
+    store: str = ""
+    announce: bool = False
+    announce_name: str = ""
 
     def changed(self, config: Config) -> Config:
         """The file's configuration with what the command line says.
@@ -48,9 +54,20 @@ class _Given(NamedTuple):
             AddressError, ConfigError: a mistake in it.
         """
         server = msgspec.structs.replace(
-            config.server, insecure=config.server.insecure or self.insecure, log=self.log or config.server.log
+            config.server,
+            insecure=config.server.insecure or self.insecure,
+            log=self.log or config.server.log,
+            announce=config.server.announce or self.announce or bool(self.announce_name),
+            announce_name=self.announce_name or config.server.announce_name,
         )
         config = msgspec.structs.replace(config, server=server, listeners=self._listeners(config))
+        if self.store:
+            store = (
+                StoreConfig(kind="memory")
+                if self.store == "memory"
+                else StoreConfig(folder=str(Path(self.store).absolute()))
+            )
+            config = msgspec.structs.replace(config, store=store)
         if not self.token_file:
             return config
         token, warning = read_token(self.token_file)
@@ -78,7 +95,10 @@ class _Given(NamedTuple):
 @click.argument("file", required=False)
 @click.option("--listen", multiple=True, metavar="ADDRESS", help="Listen here too; HOST[:PORT] means plug. Repeatable.")
 @click.option("--token-file", default="", metavar="FILE", help="A file with the token that clients must show.")
+@click.option("--store", default="", metavar="FOLDER", help="Keep messages and values here; or: memory.")
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine though nothing protects it.")
+@click.option("--announce", is_flag=True, help="Announce the server in the local network, for `anyplug find`.")
+@click.option("--announce-name", default="", metavar="NAME", help="Announce it under this name; that of this machine.")
 @click.option("--log", type=click.Choice(["line", "json"]), default=None, help="The form of the log on standard error.")
 @click.option("--verbose", "-v", is_flag=True, help="Log what goes well, too.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
@@ -87,7 +107,10 @@ def command(
     file: str | None,
     listen: tuple[str, ...],
     token_file: str,
+    store: str,
     insecure: bool,
+    announce: bool,
+    announce_name: str,
     log: str | None,
     verbose: bool,
     quiet: bool,
@@ -100,7 +123,7 @@ def command(
     SIGTERM and Ctrl-C let conversations end (10 s, limits.drain), a second one ends at once. SIGHUP reads FILE again.
     """
     output = Output(json=json)
-    given = _Given(listen, token_file, insecure, log or "")
+    given = _Given(listen, token_file, insecure, log or "", store, announce, announce_name)
     path = file or (DEFAULT_FILE if Path(DEFAULT_FILE).is_file() else "")
     try:
         config = given.changed(load(path) if path else _default())
@@ -112,34 +135,57 @@ def command(
     for warning in config.warnings:
         logging.getLogger("anyplug").warning("config_warning", extra={"fields": {"problem": warning}})
     talk = Talk(output, quiet=quiet or structured)
+    announcer = _announcer(config, talk)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_serve(config, talk, path=path, given=given))
+        return runner.run(_serve(config, talk, announcer, path=path, given=given))
 
 
-async def _serve(config: Config, talk: Talk, *, path: str, given: _Given) -> int:
+def _announcer(config: Config, talk: Talk) -> Announcer | None:
+    """What announces the server, where that is wanted; then alone it is imported.
+
+    Raises:
+        LocalError: the server cannot have this name.
+    """
+    if not config.server.announce:
+        return None
+    from anyplug.netinfo.announce import Announcer
+
+    return Announcer(name=config.server.announce_name, told=talk.announced)
+
+
+async def _serve(config: Config, talk: Talk, announcer: Announcer | None, *, path: str, given: _Given) -> int:
     """Listen, live, drain; the exit status."""
     server = build(config)
+    server.facilities.show = talk.show
+    await server.open_store()
+    await open_depots(server.facilities, [each.options for each in config.services.values()])
     kinds = {name: service.kind for name, service in config.services.items()}
-    reloader = Reloader(server, path, config, change=given.changed, told=partial(_told, talk, path))
 
     def begin() -> None:
         server.adopt(inherited_sockets(os.environ, os.getpid()))
         apply(server, config)
         server.disown()
         talk.ready(server, kinds, token=bool(config.token))
+        if announcer is not None:
+            announcer.announce(server)
 
-    end = await live(
-        server,
-        start=begin,
-        reload=reloader if path else None,
-        stopping=lambda: talk.stopping(server.connections, config.limits.drain),
-    )
+    def reloaded(outcome: Outcome) -> None:
+        talk.reloaded(outcome, path)
+        if announcer is not None and outcome.error is None:
+            announcer.announce(server)
+
+    farewell: list[asyncio.Task[None]] = []
+
+    def stopping() -> None:
+        talk.stopping(server.connections, config.limits.drain)
+        if announcer is not None:
+            farewell.append(asyncio.ensure_future(announcer.close()))
+
+    reloader = Reloader(server, path, config, change=given.changed, told=reloaded)
+    end = await live(server, start=begin, reload=reloader if path else None, stopping=stopping)
+    await asyncio.gather(*farewell)
     talk.stopped(end)
     return INTERRUPTED if end.forced else OK
-
-
-def _told(talk: Talk, path: str, outcome: Outcome) -> None:
-    talk.reloaded(outcome, path)
 
 
 def _default() -> Config:

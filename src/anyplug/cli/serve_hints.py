@@ -22,7 +22,11 @@ __all__ = ["Row", "hint", "row"]
 _FIRST: Final = ("echo", "reply", "greet")
 """Kinds in the order in which they are shown to somebody who tries a server for the first time."""
 
-_SPEAKS_FIRST: Final = "greet"
+_SPEAKS_FIRST: Final = ("greet", "shelf")
+"""Kinds that plain clients listen to."""
+
+_COMMANDS: Final = {"greet": "receive", "talk": "talk", "inbox": "post", "shelf": "shelf", "files": "ls"}
+"""What a kind is tried with on a plug listener; the others with a question."""
 
 
 class Row(NamedTuple):
@@ -59,15 +63,32 @@ def hint(address: Address, kinds: Mapping[str, str]) -> str:
         return _plug_hint(address, kinds)
     where = _reachable(address)
     kind = kinds.get(address.service, "")
-    if kind == _SPEAKS_FIRST:
-        return f"anyplug receive {_quoted(where)} --until eof"
+    if kind in _SPEAKS_FIRST:
+        return f"anyplug receive {_quoted(where)}{_how(address)}"
+    if kind == "files":
+        return f"anyplug put FILE {_quoted(where)}"
+    if kind == "inbox" and not _typed(address):
+        return f"anyplug send {_quoted(where)} hello"
     if address.is_datagram and not address.is_unix:
         return f"nc -u {where.host} {where.port}"
     if address.is_packet or address.is_unix:
         return _unix_hint(where)
-    if _framing(address) in {"raw", "lines"} and "until" not in address.options:
+    if _typed(address):
         return f"nc {where.host} {where.port}"
     return f"anyplug ask {_quoted(where)} hello"
+
+
+def _typed(address: Address) -> bool:
+    """Whether what somebody types with nc arrives line by line."""
+    return _framing(address) in {"raw", "lines"} and "until" not in address.options
+
+
+def _how(address: Address) -> str:
+    """How a greeting is read: to the end of the stream where nothing marks its own, else one message of its codec."""
+    if _framing(address) in {"raw", "lines"}:
+        return " --until eof"
+    codec = address.options.get("codec")
+    return f" --count 1{f' --codec {codec}' if codec else ''}"
 
 
 def _plug_hint(address: Address, kinds: Mapping[str, str]) -> str:
@@ -75,8 +96,8 @@ def _plug_hint(address: Address, kinds: Mapping[str, str]) -> str:
         return ""
     rank = {kind: number for number, kind in enumerate(_FIRST)}
     name = min(kinds, key=lambda each: rank.get(kinds[each], len(rank)))
-    command = "receive" if kinds[name] == _SPEAKS_FIRST else "ask"
-    text = "" if command == "receive" else " hello"
+    command = _COMMANDS.get(kinds[name], "ask")
+    text = " hello" if command in {"ask", "post"} else ""
     return f"anyplug {command} {_short(_reachable(address).with_service(name))}{text}"
 
 

@@ -12,13 +12,16 @@ from anyplug.address import Address
 from anyplug.cli.colour import paint, wants_colour
 from anyplug.cli.output import leave_stdout
 from anyplug.cli.serve_hints import Row, hint, row
+from anyplug.cli.serve_shown import Shown
 from anyplug.errors import BindError
+from anyplug.escape import escape
 from anyplug.server.exposure import check_exposure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from anyplug.cli.output import Output
+    from anyplug.netinfo.announce import Announced
     from anyplug.server.lifecycle import End
     from anyplug.server.reload import Outcome
     from anyplug.server.server import Server
@@ -38,11 +41,12 @@ class Talk:
         quiet: people are told nothing.
     """
 
-    __slots__ = ("_output", "_quiet")
+    __slots__ = ("_output", "_quiet", "_shown")
 
     def __init__(self, output: Output, *, quiet: bool) -> None:
         self._output = output
         self._quiet = quiet or output.json
+        self._shown = Shown(self._write)
 
     def ready(self, server: Server, kinds: Mapping[str, str], *, token: bool) -> None:
         """Everything listens."""
@@ -52,11 +56,15 @@ class Talk:
             self._listening(address, server, kinds)
         if exposed:
             self._event("insecure", addresses=exposed)
-        self._event("ready")
+        self._event("ready", store=server.store)
         if exposed and self._quiet:
             _LOGGER.warning("insecure", extra={"fields": {"addresses": ", ".join(exposed)}})
         rows = [row(address, server.services) for address in addresses]
         self._table(rows)
+        if server.store == "memory":
+            self._say("\nMessages and values are kept in memory: they are gone when the server ends.")
+        elif server.store:
+            self._say(f"\nMessages and values are kept in {escape(server.store)}, synced.")
         hints = [text for address in addresses if (text := hint(address, kinds))]
         if hints:
             self._say("\nIn a second terminal:", *(f"  {text}" for text in hints))
@@ -64,6 +72,45 @@ class Talk:
             sentence = f"INSECURE: other machines can connect to {', '.join(exposed)}, and nothing is asked of them."
             self._say("", paint(sentence, "red", on=wants_colour(os.environ, terminal=_on_terminal())))
         self._say("\nReady. Ctrl-C stops.")
+
+    def announced(self, told: Announced) -> None:
+        """How announcing the server in the local network went."""
+        place = told.place
+        if place is None:
+            problem = told.problem or "no listener takes clients that speak plug over TCP"
+            self._event("announce_failed", problem=problem)
+            self._warn("announce_failed", f"The server is not announced: {problem}.", problem)
+            return
+        facts = {"name": told.name, "wanted": told.wanted, "port": place.port, "addresses": list(place.addresses)}
+        self._event("announced", **facts, local=place.local)
+        taken = "" if told.name == told.wanted else f", for {escape(told.wanted)!r} is taken"
+        where = ", ".join(place.addresses)
+        self._say(f"Announced as {escape(told.name)!r} with port {place.port} of {where}{taken}.")
+        if place.local:
+            problem = (
+                f"only this machine can reach {where}; others need another listener, such as 0.0.0.0:7584 with a token"
+            )
+            self._warn("announced_in_vain", f"Nobody else can use that: {problem}.", problem)
+
+    def show(self, topic: str, message: str) -> None:
+        """A service shows a message of a peer; neither is escaped yet."""
+        if self._output.json:
+            self._shown.show(self._output.event("shown", topic=topic, message=message).decode())
+        elif not self._quiet:
+            self._shown.show(f"[{escape(topic)}] {escape(message, prose=True)}\n")
+
+    def _write(self, line: str) -> None:
+        """Write a line, in the thread of `Shown`: with system calls alone, no lock of Python's streams."""
+        if self._output.json:
+            self._output.write(line.encode())
+        elif sys.stderr is not None:
+            os.write(sys.stderr.fileno(), line.encode("utf-8", "replace"))
+
+    def _warn(self, event: str, sentence: str, problem: str) -> None:
+        """Tell what should not stay as it is: people, or else the log."""
+        if self._quiet:
+            _LOGGER.warning(event, extra={"fields": {"problem": problem}})
+        self._say(sentence)
 
     def stopping(self, conversations: int, seconds: float) -> None:
         """A signal has come."""
@@ -77,6 +124,7 @@ class Talk:
 
     def stopped(self, end: End) -> None:
         """Everything has ended."""
+        self._shown.finish()
         self._event("stopped", cut=end.cut, forced=end.forced)
         if end.cut:
             self._say(f"Stopped; {end.cut:,} conversation{'s were' if end.cut > 1 else ' was'} cut.")

@@ -11,10 +11,10 @@ from anyplug.cli.faults import INTERRUPTED, OK
 from anyplug.cli.flags import SECONDS, json_option
 from anyplug.cli.output import Output
 from anyplug.cli.pause import pause
-from anyplug.cli.table import Column, put_table
-from anyplug.escape import escape
+from anyplug.cli.socket_rows import COLUMNS, OWNER, owners_text, rows
+from anyplug.cli.table import put_table
 from anyplug.netinfo.changes import changes, look
-from anyplug.netinfo.sockets import Wanted, end_text, list_sockets
+from anyplug.netinfo.sockets import Wanted, list_sockets
 from anyplug.netinfo.states import state_word
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ __all__ = ["command"]
 
 INTERVAL: Final = 0.2
 """Seconds between two looks of --watch: short for a person, and long for a machine with many sockets."""
-
-_COLUMNS: Final = (
-    Column("PROTOCOL"),
-    Column("STATE"),
-    Column("RECEIVING", right=True),
-    Column("SENDING", right=True),
-    Column("LOCAL"),
-    Column("REMOTE"),
-)
 
 _ANY: Final = "*"
 """What --process means where no process is named."""
@@ -114,27 +105,7 @@ def _show(sockets: Sequence[Socket], output: Output, *, processes: bool) -> None
     if not sockets:
         output.note("there is no such socket")
         return
-    columns = (*_COLUMNS, Column("PROCESS")) if processes else _COLUMNS
-    put_table(output, columns, [_row(each, processes=processes) for each in sockets])
-
-
-def _row(each: Socket, *, processes: bool) -> tuple[str, ...]:
-    if each.protocol == "unix":
-        local, remote = escape(each.local) or "-", "-" if each.remote is None else escape(each.remote) or "unnamed"
-        row = (f"unix {each.kind}", each.state, _number(each.receiving), _number(each.sending), local, remote)
-    else:
-        local = end_text(each.local, each.local_port)
-        remote = "-" if each.remote is None else end_text(each.remote, each.remote_port)
-        row = (each.protocol, each.state, str(each.receiving), str(each.sending), local, remote)
-    return (*row, _processes(each) or "-") if processes else row
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
-def _processes(each: Socket) -> str:
-    return " ".join(f"{escape(process.name)}[{process.pid}]" for process in each.processes or ())
+    put_table(output, (*COLUMNS, OWNER) if processes else COLUMNS, rows(sockets, processes=processes))
 
 
 def _fields(each: Socket) -> dict[str, Any]:
@@ -186,9 +157,9 @@ def _line(change: Change, output: Output) -> bytes:
     if output.json:
         return output.event("change", time=round(now, 3), old=change.old, new=change.new, socket=_fields(each))
     clock = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-    protocol, _, _, _, local, remote, *_ = _row(each, processes=False)
+    ((protocol, _, _, _, local, remote),) = rows([each])
     ends = f"{local} <-> {remote}" if each.remote is not None else local
-    owner = f"  {_processes(each)}" if each.processes else ""
+    owner = f"  {owners_text(each.processes)}" if each.processes else ""
     return f"{clock}  {protocol}  {ends}  {change.old or '(new)'} -> {change.new or '(gone)'}{owner}\n".encode(
         "utf-8", "surrogateescape"
     )

@@ -6,7 +6,6 @@ where there is nothing.
 
 from __future__ import annotations
 
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ def put_table(output: Output, columns: Sequence[Column], rows: Sequence[Sequence
         OutputError: it cannot be written.
     """
     if output.terminal and len(rows) <= DRAWN_MOST:
+        from shutil import get_terminal_size
+
         text = drawn(columns, rows, width=get_terminal_size().columns)
     else:
         text = plain(columns, rows)
@@ -50,7 +51,7 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     if not columns[-1].right:
         places[-1] = "%s"
     form = f"{'  '.join(places)}\n"
-    return "".join([form % tuple(row) for row in (titles, *rows)])
+    return "".join([form % titles, *[form % tuple(row) for row in rows]])
 
 
 def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,11 +16,13 @@ from anyplug.cli.faults import FAILURE, OK, explain
 from anyplug.cli.options import Settings, address_argument, parse_option, speaking_options, timeout_option
 from anyplug.cli.output import Output
 from anyplug.cli.printer import LineEnd
+from anyplug.cli.room import as_room, is_welcome, room_lines, with_nick, without_nick
 from anyplug.cli.stdin import Stdin
 from anyplug.cli.texts import to_message
 from anyplug.errors import (
     AnyplugError,
     Broken,
+    Code,
     ConnectionClosed,
     DecodeError,
     LocalError,
@@ -70,35 +72,56 @@ class Face(Protocol):
     short_help="Hold a conversation, line by line.",
     epilog="""\b
     Examples:
+    anyplug talk 127.0.0.1/lobby --nick ann
     anyplug talk 127.0.0.1/echo
     anyplug talk tcp://127.0.0.1:8080 --framing raw
     printf 'one\\ntwo\\n' | anyplug talk 127.0.0.1/echo""",
 )
 @address_argument
+@click.option("--nick", metavar="NAME", default="", help="Your name in a room; a guest's where none is given.")
 @parse_option
 @speaking_options
 @timeout_option("How long to wait for the connection, and at the end for the other side to close; 10 and 10.")
-def command(address: str, parse: bool, **options: Any) -> int:
-    """Hold a conversation with ADDRESS: a service, or any plain socket.
+def command(address: str, nick: str, parse: bool, **options: Any) -> int:
+    """Hold a conversation with ADDRESS: a service, a room, or any plain socket.
+
+    HOST/NAME is the service NAME; where the server has none of that name it is the room NAME of its service talk, and
+    HOST alone is the room of those who name none. HOST/talk/NAME is always the room. In a room /help tells what can be
+    typed, and 886 leaves.
 
     On a terminal you type behind a prompt, and what comes is shown above it. An empty line or Ctrl-D ends.
 
     Otherwise each line of standard input is sent, up to its end or an empty line; then this side says that it is done
     (half-close, or BYE), and what comes is printed until the other side ends too.
     """
-    settings = Settings.of(address, parse=parse, **options)
+    settings = with_nick(Settings.of(address, parse=parse, **options), nick)
     output = Output(json=settings.json)
     return run(lambda: _talk(settings, output), output, advise=settings.advise)
 
 
 async def _talk(settings: Settings, output: Output) -> int:
     typed = output.terminal and not output.json and sys.stdin is not None and sys.stdin.isatty()
-    async with opened(settings) as peer:
+    async with AsyncExitStack() as stack:
+        peer, settings = await _enter(stack, settings)
         if typed:
-            output.note(f"connected to {settings.address}; an empty line or Ctrl-D ends")
+            output.note(f"connected to {without_nick(settings.address)}; an empty line or Ctrl-D ends")
         prompted = typed and os.environ.get("TERM") not in _CANNOT_PROMPT
         talk = _Talk(peer, settings, output, _prompt(output) if prompted else _Pipe(output))
         return await talk.hold(settings.timeout or (PATIENCE_AT_PROMPT if typed else PATIENCE), strict=not typed)
+
+
+async def _enter(stack: AsyncExitStack, settings: Settings) -> tuple[Connection[Any], Settings]:
+    """Open the conversation: with the service of that name, else in the room of that name."""
+    try:
+        return await stack.enter_async_context(opened(settings)), settings
+    except Refused as refused:
+        room = as_room(settings)
+        if room is None or refused.code is not Code.UNKNOWN_SERVICE:
+            raise
+        try:
+            return await stack.enter_async_context(opened(room)), room
+        except Refused as other:
+            raise (refused if other.code is Code.UNKNOWN_SERVICE else other) from None
 
 
 def _prompt(output: Output) -> Face:
@@ -137,6 +160,7 @@ class _Talk:
         self._face = face
         pieces = LineEnd.MISSING if output.terminal else LineEnd.NEVER
         self._printer = settings.printer(output, "message", pieces=pieces)
+        self._room: bool | None = None  # not known before the first message
         self._status = OK
         self._heard = 0
 
@@ -145,7 +169,7 @@ class _Talk:
 
         Args:
             patience: how long the peer may be silent before its end, once all is said here, seconds.
-            strict: a peer that stays open then is an error.
+            strict: a peer that stays open then is an error, and so is one that ends for a reason.
 
         Raises:
             Broken: the conversation ended in the middle.
@@ -166,7 +190,10 @@ class _Talk:
             await asyncio.gather(saying, hearing, return_exceptions=True)
         await self._printer.finish()
         if not hearing.cancelled():
-            self._tell_end(hearing.result(), first=first)
+            end = hearing.result()
+            if end.code and strict:  # nobody sees what is missing where lines come from a file
+                self._status = FAILURE
+            self._tell_end(end, first=first)
         return self._status
 
     async def _say(self) -> None:
@@ -191,7 +218,14 @@ class _Talk:
                 await self._complain(error)
             else:
                 self._heard += len(messages)
-                await self._face.show(b"".join(map(self._printer.render, messages)))
+                await self._face.show(b"".join(map(self._render, messages)))
+
+    def _render(self, message: Any) -> bytes:
+        """What came, as it is shown: an event of a room as a line."""
+        if self._room is None:
+            self._room = not self._output.json and is_welcome(message)
+        shown = room_lines(message) if self._room else None
+        return self._printer.render(message) if shown is None else shown
 
     async def _complain(self, error: AnyplugError) -> None:
         self._status = FAILURE
@@ -208,7 +242,7 @@ class _Talk:
     def _tell_end(self, end: ConnectionClosed, *, first: bool) -> None:
         if self._output.json:
             self._output.write(self._output.event("end", code=end.code.word, text=end.text))
-        elif first:
+        elif first or end.code:
             reason = f" ({end.code.word})" if end.code else ""
             text = f": {escape(end.text)}" if end.text else ""
             self._output.note(f"the other end closed the conversation{reason}{text}")

@@ -1,14 +1,15 @@
 """How an object becomes the bytes of one message, and back.
 
-========= ============================ ==================================================================
+========= ============================ ======================================================================
 name      carries                      good for
-========= ============================ ==================================================================
+========= ============================ ======================================================================
 `bytes`   bytes as they are            what has a form of its own
 `text`    texts as UTF-8               people, scripts, `nc`
 `json`    objects as JSON              every language; with ``type=`` checked on the way in
 `msgpack` objects as MessagePack       programs: smaller, faster, keeps bytes
+`objects` Python values, typed         Python programs: what is sent comes back equal and of the same types
 `pickled` builtin values as pickles    plain Python programs that know nothing else; nothing is executed
-========= ============================ ==================================================================
+========= ============================ ======================================================================
 """
 
 from __future__ import annotations
@@ -44,9 +45,16 @@ __all__ = [
 
 T = TypeVar("T")
 
+
+def _objects(kind: Any = Any, *, limits: Limits = DEFAULTS) -> Codec[Any]:
+    from anyplug.codec.objects import ObjectsCodec  # more files than all others: loaded when it is wanted
+
+    return ObjectsCodec(kind, limits=limits)
+
+
 CODECS: Final[dict[str, Callable[..., Codec[Any]]]] = {
     codec.name: codec for codec in (BytesCodec, TextCodec, JsonCodec, MsgpackCodec, PickledCodec)
-}
+} | {"objects": _objects}
 """Name -> what makes the codec: called with the type and ``limits=``."""
 
 

@@ -27,9 +27,10 @@ T = TypeVar("T")
 ENCODE_FAULTS: Final = (TypeError, ValueError, OverflowError, AttributeError, RecursionError, MemoryError)
 """What `msgspec` raises for a value that it cannot encode."""
 
-DECODE_FAULTS: Final = (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError, MemoryError)
-"""What `msgspec` raises for bytes that it cannot decode; TypeError where a set is given what cannot be hashed. Anything
-else would be an error of this project."""
+DECODE_FAULTS: Final = (msgspec.DecodeError, ValueError, TypeError, RecursionError, MemoryError)
+"""What `msgspec` raises for bytes that it cannot decode; TypeError where a set is given what cannot be hashed,
+ValueError where a text is not UTF-8 or a timestamp is in the year 10000. Anything else would be an error of this
+project."""
 
 
 class StructuredCodec(Codec[T]):

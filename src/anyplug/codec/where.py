@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Fault", "where_not"]
+__all__ = ["Fault", "key_step", "where_not"]
 
 KEY_CHARS: Final = 40
 """Characters of a key that are shown in a path."""
@@ -120,7 +120,7 @@ def _parts(value: object, *, exact: bool) -> Sequence[tuple[str, object]] | None
     if exact and type(value) not in EXACT:
         return None
     if isinstance(value, dict):
-        return [(_key_step(key), part) for key, part in value.items()]
+        return [(key_step(key), part) for key, part in value.items()]
     if isinstance(value, (list, tuple)):
         return [(f"[{index}]", part) for index, part in enumerate(value)]
     if isinstance(value, (set, frozenset)):
@@ -132,7 +132,8 @@ def _parts(value: object, *, exact: bool) -> Sequence[tuple[str, object]] | None
     return None
 
 
-def _key_step(key: object) -> str:
+def key_step(key: object) -> str:
+    """The step from a dictionary to the value of a key: ``.name``, ``[7]``."""
     if isinstance(key, str) and key.isidentifier() and key.isascii() and len(key) <= KEY_CHARS:
         return f".{key}"
     if isinstance(key, (str, bytes)):

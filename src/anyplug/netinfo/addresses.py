@@ -19,7 +19,15 @@ from anyplug.netinfo.interfaces import DefaultRoute, HostAddress, Interface, rea
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["DefaultRoute", "HostAddress", "Interface", "default_routes", "for_peers", "list_interfaces"]
+__all__ = [
+    "DefaultRoute",
+    "HostAddress",
+    "Interface",
+    "default_routes",
+    "for_announcing",
+    "for_peers",
+    "list_interfaces",
+]
 
 _UNUSABLE: Final = frozenset({"tentative", "dadfailed", "deprecated"})
 """Addresses with one of these flags are not for new conversations (RFC 4862, section 5.5.4)."""
@@ -63,6 +71,21 @@ def for_peers(interfaces: Sequence[Interface], routes: Sequence[DefaultRoute]) -
     if not candidates:
         return None
     return min(candidates, key=lambda pair: _rank(pair[0], pair[1], routes))[0]
+
+
+def for_announcing(interfaces: Sequence[Interface]) -> list[str]:
+    """The addresses by which others may reach this machine, to be told to a whole network; loopback where there are no
+    others.
+
+    Addresses of networks to containers and guests, and those that are known on their link alone, are left out where
+    there are better ones.
+    """
+    usable = [(each, link) for link in interfaces for each in link.addresses if _usable(each, link)]
+    near = {each.address for each, _ in usable if each.scope == "link" or ip_address(each.address).is_link_local}
+    wide = [(each, link) for each, link in usable if each.address not in near] or usable
+    real = [(each, link) for each, link in wide if not link.name.startswith(_VIRTUAL)] or wide
+    loopback = [each.address for link in interfaces if link.loopback for each in link.addresses]
+    return [each.address for each, _ in real] or loopback
 
 
 def _usable(each: HostAddress, link: Interface) -> bool:

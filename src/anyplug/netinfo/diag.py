@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import socket
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from anyplug.netinfo.netlink import NETLINK_SOCK_DIAG, attributes, dump, messages
-from anyplug.netinfo.socket_types import Socket
+from anyplug.netinfo.netlink import NETLINK_SOCK_DIAG, attributes, dump, dumping, messages
 from anyplug.netinfo.states import TCP_STATES, UDP_STATES, UNIX_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from anyplug.netinfo.socket_types import Protocol
+    from anyplug.netinfo.socket_types import Protocol, Socket
 
-__all__ = ["diag_sockets", "parse_inet", "parse_unix"]
+__all__ = ["InetRow", "diag_sockets", "host_texts", "inet_answer", "inet_rows", "parse_inet", "parse_unix"]
+
+InetRow: TypeAlias = tuple[int, int, int, int, int, bytes, bytes, int, int, int, int]
+"""Length of the message, family, state, port, peer's port, host, peer's host, bytes to read, bytes to acknowledge,
+user, inode."""
 
 _BY_FAMILY: Final = 20
 """SOCK_DIAG_BY_FAMILY: a request for a table, and each of its rows."""
@@ -45,6 +48,7 @@ _NUMBER: Final = Struct("=I")
 _QUEUES: Final = Struct("=II")
 
 _KINDS: Final = {1: "stream", 2: "datagram", 5: "seqpacket"}
+_AF_INET: Final = int(socket.AF_INET)
 _AF_INET6: Final = int(socket.AF_INET6)
 _NUMBERS: Final[dict[Protocol, int]] = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
@@ -64,55 +68,78 @@ def diag_sockets(protocol: Protocol, states: int) -> list[Socket]:
         return parse_unix(dump(NETLINK_SOCK_DIAG, _BY_FAMILY, body))
     found: list[Socket] = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        body = _INET_REQUEST.pack(family, _NUMBERS[protocol], 0, states)
-        found += parse_inet(protocol, dump(NETLINK_SOCK_DIAG, _BY_FAMILY, body))
+        found += parse_inet(protocol, inet_answer(protocol, family, states))
     return found
+
+
+def inet_answer(protocol: Protocol, family: int, states: int) -> Iterator[bytes]:
+    """The datagrams in which the kernel tells the TCP or UDP sockets of a family; the rest is as of `diag_sockets`."""
+    body = _INET_REQUEST.pack(family, _NUMBERS[protocol], 0, states)
+    return dumping(NETLINK_SOCK_DIAG, _BY_FAMILY, body)
+
+
+def inet_rows(datagrams: Iterable[bytes]) -> Iterator[InetRow]:
+    """What the messages of an answer about TCP or UDP say, as it stands there: ports are in network order, hosts are 16
+    bytes, of which IPv4 fills the first 4.
+    """
+    read, size = _INET_ROW.unpack_from, _INET_ROW.size
+    for data in datagrams:
+        place, end = 0, len(data) - size
+        while place <= end:
+            row: InetRow = read(data, place)
+            if row[0] < size:
+                break
+            place += (row[0] + 3) & ~3
+            yield row
 
 
 def parse_inet(protocol: Protocol, datagrams: Iterable[bytes]) -> list[Socket]:
     """The sockets in the answer to a request for TCP or UDP."""
+    from anyplug.netinfo.socket_types import Socket
+
     words = TCP_STATES if protocol == "tcp" else UDP_STATES
-    hosts: dict[bytes, str] = {}
+    four, six = host_texts()
     found: list[Socket] = []
-    add, read, size, swap = found.append, _INET_ROW.unpack_from, _INET_ROW.size, socket.ntohs
-    for data in datagrams:
-        place, end = 0, len(data) - size
-        while place <= end:
-            length, family, state, port, peer_port, host, peer, waiting, unsent, uid, inode = read(data, place)
-            if length < size:
-                break
-            place += (length + 3) & ~3
-            is_v6 = family == _AF_INET6
-            local = hosts.get(host) if is_v6 else hosts.get(host[:4])
-            if local is None:
-                local = _remember(hosts, host, is_v6=is_v6)
-            remote: str | None = None
-            if peer_port:
-                remote = hosts.get(peer) if is_v6 else hosts.get(peer[:4])
-                if remote is None:
-                    remote = _remember(hosts, peer, is_v6=is_v6)
-            add(
-                Socket(
-                    protocol,
-                    6 if is_v6 else 4,
-                    words.get(state) or f"state-{state}",
-                    local,
-                    swap(port),
-                    remote,
-                    swap(peer_port) or None,
-                    waiting,
-                    unsent,
-                    uid,
-                    inode,
-                )
-            )
+    add, new, swap = found.append, tuple.__new__, socket.ntohs
+    for _, family, state, port, peer_port, host, peer, waiting, unsent, uid, inode in inet_rows(datagrams):
+        hosts = six if family == _AF_INET6 else four
+        facts = (
+            protocol,
+            6 if family == _AF_INET6 else 4,
+            words.get(state) or f"state-{state}",
+            hosts[host],
+            swap(port),
+            hosts[peer] if peer_port else None,
+            swap(peer_port) or None,
+            waiting,
+            unsent,
+            uid,
+            inode,
+            "",
+            None,
+        )
+        add(new(Socket, facts))  # as Socket(*facts), in half the time
     return found
 
 
-def _remember(hosts: dict[bytes, str], host: bytes, *, is_v6: bool) -> str:
-    key = host if is_v6 else host[:4]
-    text = hosts[key] = socket.inet_ntop(socket.AF_INET6 if is_v6 else socket.AF_INET, key)
-    return text
+class _Hosts(dict[bytes, str]):
+    """Hosts of one family by their 16 bytes, written as text when they are first asked for."""
+
+    __slots__ = ("_family",)
+
+    def __init__(self, family: int) -> None:
+        super().__init__()
+        self._family = family
+
+    def __missing__(self, host: bytes) -> str:
+        text = socket.inet_ntop(self._family, host if self._family == _AF_INET6 else host[:4])
+        self[host] = text
+        return text
+
+
+def host_texts() -> tuple[dict[bytes, str], dict[bytes, str]]:
+    """Two dictionaries, for IPv4 and IPv6, that give the text of each host as it stands in a row."""
+    return _Hosts(_AF_INET), _Hosts(_AF_INET6)
 
 
 def parse_unix(datagrams: Iterable[bytes]) -> list[Socket]:
@@ -132,6 +159,8 @@ def parse_unix(datagrams: Iterable[bytes]) -> list[Socket]:
 
 def _unix_socket(kind: str, state: str, inode: int, facts: dict[int, bytes], names: dict[int, str]) -> Socket:
     waiting, unsent = _QUEUES.unpack(facts[_UNIX_QUEUES]) if _UNIX_QUEUES in facts else (None, None)
+    from anyplug.netinfo.socket_types import Socket
+
     remote = names.get(_number(facts, _UNIX_PEER) or 0)
     uid = _number(facts, _UNIX_UID)
     return Socket("unix", 0, state, names[inode], None, remote, None, waiting, unsent, uid, inode, kind)

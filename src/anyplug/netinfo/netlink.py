@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HEADER", "NETLINK_ROUTE", "NETLINK_SOCK_DIAG", "attributes", "dump", "messages", "request"]
+__all__ = ["HEADER", "NETLINK_ROUTE", "NETLINK_SOCK_DIAG", "attributes", "dump", "dumping", "messages", "request"]
 
 NETLINK_ROUTE: Final = 0
 """The family of interfaces, addresses and routes (rtnetlink(7))."""
@@ -45,7 +45,12 @@ def request(kind: int, body: bytes) -> bytes:
 
 
 def dump(family: int, kind: int, body: bytes) -> list[bytes]:
-    """The answer to a request, as datagrams.
+    """The answer to a request, as datagrams; arguments and errors as of `dumping`."""
+    return list(dumping(family, kind, body))
+
+
+def dumping(family: int, kind: int, body: bytes) -> Iterator[bytes]:
+    """The answer to a request, a datagram at a time.
 
     Args:
         family: ``NETLINK_ROUTE`` or ``NETLINK_SOCK_DIAG``.
@@ -57,15 +62,15 @@ def dump(family: int, kind: int, body: bytes) -> list[bytes]:
     """
     if not hasattr(socket, "AF_NETLINK"):
         raise OSError(0, "this system has no netlink")
-    found: list[bytes] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family) as link:
         link.settimeout(_PATIENCE)
         link.send(request(kind, body))
         while True:
             data = link.recv(_DATAGRAM)
-            found.append(data)
-            if _is_last(data):
-                return found
+            last = _is_last(data)
+            yield data
+            if last:
+                return
 
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from anyplug.netinfo.socket_types import Process
 
 if TYPE_CHECKING:
@@ -37,9 +35,8 @@ def owners(root: str = "/proc") -> dict[int, tuple[Process, ...]]:
 
 def with_owners(sockets: Iterable[Socket], found: dict[int, tuple[Process, ...]]) -> list[Socket]:
     """The sockets with their processes, where those are known."""
-    replace = msgspec.structs.replace
     return [
-        replace(each, processes=found[each.inode]) if each.inode and each.inode in found else each for each in sockets
+        each._replace(processes=found[each.inode]) if each.inode and each.inode in found else each for each in sockets
     ]
 
 

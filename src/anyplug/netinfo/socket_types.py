@@ -1,10 +1,8 @@
-"""What is told of a socket."""
+"""What is told of a socket. Named tuples: there can be many thousands, and they are made and read at once."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
-import msgspec
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = ["Process", "Protocol", "Socket", "end_text"]
 
@@ -12,7 +10,7 @@ Protocol: TypeAlias = Literal["tcp", "udp", "unix"]
 """The protocols that are listed."""
 
 
-class Process(msgspec.Struct, frozen=True, gc=False):
+class Process(NamedTuple):
     """A process that has a socket open."""
 
     pid: int
@@ -20,7 +18,7 @@ class Process(msgspec.Struct, frozen=True, gc=False):
     """What it calls itself: `comm` of proc(5), 15 bytes at most. Any process can call itself anything."""
 
 
-class Socket(msgspec.Struct, frozen=True, gc=False):
+class Socket(NamedTuple):
     """One socket of this machine, as the kernel tells it."""
 
     protocol: Protocol

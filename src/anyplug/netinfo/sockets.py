@@ -13,14 +13,9 @@ The kernel is asked over sock_diag(7); where it does not answer that, /proc/net 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import msgspec
-
-from anyplug.errors import LocalError
 from anyplug.netinfo.diag import diag_sockets
-from anyplug.netinfo.owners import owners, with_owners
-from anyplug.netinfo.procfs import proc_sockets
 from anyplug.netinfo.socket_types import Process, Protocol, Socket, end_text
 from anyplug.netinfo.states import state_mask
 
@@ -32,6 +27,14 @@ __all__ = ["ALL", "SOURCES", "Process", "Protocol", "Socket", "Source", "Wanted"
 Source: TypeAlias = Callable[[Protocol, int], list[Socket]]
 """``(protocol, states)`` to sockets; raises `OSError`. The states are bits, and may be ignored."""
 
+
+def proc_sockets(protocol: Protocol, states: int) -> list[Socket]:
+    """As `anyplug.netinfo.procfs.proc_sockets`, which is imported where it is needed: hardly ever."""
+    from anyplug.netinfo import procfs
+
+    return procfs.proc_sockets(protocol, states)
+
+
 SOURCES: Final[tuple[Source, ...]] = (diag_sockets, proc_sockets)
 """Who is asked, in turn, until one answers."""
 
@@ -39,7 +42,7 @@ _LISTENING: Final = frozenset({"listen", "unconnected"})
 """What takes anybody's messages: listeners, and datagram sockets without a peer."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class Wanted(NamedTuple):
     """Which sockets are wanted. Each condition that is set must hold."""
 
     protocols: tuple[Protocol, ...] = ("tcp", "udp", "unix")
@@ -98,7 +101,9 @@ def list_sockets(
     for protocol in wanted.protocols:
         found += _ask(protocol, wanted.mask, sources)
     if wanted.process or processes:
-        quick = msgspec.structs.replace(wanted, process="").chosen(found)
+        from anyplug.netinfo.owners import owners, with_owners
+
+        quick = wanted._replace(process="").chosen(found)
         found = with_owners(quick, owners(proc)) if quick else []
     return wanted.chosen(found)
 
@@ -110,6 +115,8 @@ def _ask(protocol: Protocol, mask: int, sources: Sequence[Source]) -> list[Socke
             return source(protocol, mask)
         except OSError as error:
             failure = error.strerror or str(error)
+    from anyplug.errors import LocalError
+
     raise LocalError(f"the {protocol} sockets of this machine cannot be listed ({failure}); it takes Linux with /proc")
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
-
-from anyplug.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +64,10 @@ def state_word(text: str) -> str:
     word = text.strip().lower().replace("_", "-").replace(" ", "-")
     word = _ALIASES.get(word, word)
     if word not in NUMBERS:
+        from difflib import get_close_matches
+
+        from anyplug.errors import LocalError
+
         near = get_close_matches(word, WORDS, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"one of {', '.join(WORDS)}"
         raise LocalError(f"{text!r} is no state of a socket; {remedy}")

@@ -8,12 +8,17 @@
     token_file = "token"  # what entitles clients; beside this file
     insecure = false  # listen beyond this machine without a token
     log = "line"  # or "json"
+    announce = true  # tell the local network, for `anyplug find`
+    announce_name = "kitchen"  # by default the name of this machine
 
     [limits]  # anyplug.Limits
     message = "16 MiB"
 
     [socket]  # anyplug.SocketOptions
     backlog = 4096
+
+    [store]
+    folder = "data"  # beside this file; or kind = "memory"
 
     [services.clock]
     kind = "echo"  # one of anyplug.services.KINDS
@@ -41,11 +46,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from anyplug.address import check_service_name
-from anyplug.errors import AddressError, ConfigError
+from anyplug.announcement import check_name
+from anyplug.errors import AddressError, ConfigError, LocalError
 from anyplug.limits import DEFAULTS, Limits
 from anyplug.server.config_listeners import DEFAULT_ADDRESS, ListenerConfig, read_listeners
 from anyplug.server.config_reader import ConfigText, choose, nearest, read_text
-from anyplug.services import KINDS
+from anyplug.services import KINDS, Facilities
+from anyplug.store import MemoryStore
 from anyplug.transport.options import DEFAULT_OPTIONS, SocketOptions
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
 
     from anyplug.server.toml_lines import Key
     from anyplug.services.base import Service
+    from anyplug.store import Store
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -60,16 +68,18 @@ __all__ = [
     "ListenerConfig",
     "ServerConfig",
     "ServiceConfig",
+    "StoreConfig",
     "default_services",
     "load",
     "read_config",
     "read_token",
+    "state_folder",
 ]
 
 TOKEN_MAX: Final = 1024
 """The longest token, bytes: a HELLO has to hold it."""
 
-_SECTIONS: Final = ("listen", "server", "limits", "socket", "services", "listeners")
+_SECTIONS: Final = ("listen", "server", "limits", "socket", "store", "services", "listeners")
 
 _AT_LEAST_ONE: Final = ("message", "parts", "nesting", "queue", "requests", "connections", "connections_per_address")
 
@@ -103,6 +113,41 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Listen beyond this machine although nothing protects it."""
     log: Literal["line", "json"] = "line"
     """The form of the log."""
+    announce: bool = False
+    """Announce the server in the local network (`anyplug.netinfo.announce`)."""
+    announce_name: str = ""
+    """Its name there; by default that of this machine."""
+
+
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[store]``: where messages and values are kept."""
+
+    kind: Literal["sqlite", "memory"] = "sqlite"
+    """``sqlite`` keeps them in a folder, synced before anything is acknowledged; ``memory`` loses them with the
+    server, and says so in each acknowledgement."""
+    folder: str = ""
+    """The folder, relative to that of the configuration. By default it is ``anyplug/data`` in the user's folder for
+    state (``$STATE_DIRECTORY``, ``$XDG_STATE_HOME``, ``~/.local/state``)."""
+
+    def open(self, file: str) -> Store | Path:
+        """What `Server` takes for its store.
+
+        Args:
+            file: the configuration file, or an empty string.
+        """
+        if self.kind == "memory":
+            return MemoryStore()
+        if self.folder:
+            return Path(file).parent / Path(self.folder).expanduser()
+        return state_folder() / "data"
+
+
+def state_folder() -> Path:
+    """Where this user's programs keep what should outlive them (XDG Base Directory Specification; systemd.exec(5))."""
+    if service := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(service)
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state") / "anyplug"
 
 
 class ServiceConfig(msgspec.Struct, frozen=True):
@@ -113,9 +158,14 @@ class ServiceConfig(msgspec.Struct, frozen=True):
     options: Any
     """The kind's own options, as its struct."""
 
-    def make(self, name: str) -> Service:
-        """The service under this name."""
-        return KINDS[self.kind].make(name, self.options)
+    def make(self, name: str, facilities: Facilities | None = None) -> Service:
+        """The service under this name; without `facilities` only its shape can be looked at."""
+        return KINDS[self.kind].make(name, self.options, facilities or Facilities())
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it keeps something, so that the server needs a store."""
+        return KINDS[self.kind].keeps(self.options)
 
 
 def default_services() -> Mapping[str, ServiceConfig]:
@@ -131,6 +181,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerConfig = ServerConfig()
     limits: Limits = DEFAULTS
     socket: SocketOptions = DEFAULT_OPTIONS
+    store: StoreConfig = StoreConfig()
     services: Mapping[str, ServiceConfig] = msgspec.field(default_factory=default_services)
     """By name. Read-only."""
     listeners: tuple[ListenerConfig, ...] = ()
@@ -140,11 +191,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     """What is no mistake, and should not stay as it is."""
 
+    @property
+    def keeping(self) -> Store | Path | None:
+        """What `Server` takes for its store; None where no service keeps anything."""
+        return self.store.open(self.file) if any(each.keeps for each in self.services.values()) else None
+
+
+_STRUCTS: Final = (("store", StoreConfig), ("socket", SocketOptions), ("limits", Limits), ("server", ServerConfig))
+
 
 def _places() -> Mapping[str, str]:
     """Every key of every section, to point to from another: name to dotted key."""
     found: dict[str, str] = {}
-    for section, kind in (("socket", SocketOptions), ("limits", Limits), ("server", ServerConfig)):
+    for section, kind in _STRUCTS:
         found |= {field.name: f"{section}.{field.name}" for field in msgspec.structs.fields(kind)}
     return found
 
@@ -167,6 +226,7 @@ def read_config(text: ConfigText) -> Config:
     data = text.data
     text.check_keys(data, _SECTIONS, (), elsewhere=_ELSEWHERE)
     server = text.struct(ServerConfig, data.get("server", {}), ("server",), elsewhere=_ELSEWHERE)
+    _check_announcement(text, server)
     limits = _read_limits(text)
     services = _read_services(text)
     made = {name: each.make(name).with_limits(limits) for name, each in services.items()}
@@ -176,11 +236,19 @@ def read_config(text: ConfigText) -> Config:
         server=server,
         limits=limits,
         socket=_read_socket(text),
+        store=text.struct(StoreConfig, data.get("store", {}), ("store",), elsewhere=_ELSEWHERE),
         services=services,
         listeners=read_listeners(text, made, limits),
         token=_read_token(text, server.token_file, warnings),
         warnings=tuple(warnings),
     )
+
+
+def _check_announcement(text: ConfigText, server: ServerConfig) -> None:
+    try:
+        check_name(server.announce_name or "anyplug")
+    except LocalError as error:
+        raise text.mistake(("server", "announce_name"), str(error)) from error
 
 
 def _read_limits(text: ConfigText) -> Limits:

@@ -34,8 +34,14 @@ CONFIG_MAX: Final = 1024 * 1024
 NUMBER_MAX: Final = 2**31 - 1
 """The largest number that is no size: what the system takes for its own options, a C ``int``."""
 
-SIZES: Final = frozenset({"message", "queue", "rate", "send_buffer", "receive_buffer"})
+_ON_DISK: Final = frozenset({"keep_bytes", "file", "bytes", "free"})
+"""Sizes that count what lies on a disk, so that they may be larger than memory."""
+
+SIZES: Final = frozenset({"message", "queue", "rate", "send_buffer", "receive_buffer"}) | _ON_DISK
 """Fields that are sizes in bytes."""
+
+DISK_MAX: Final = 2**53
+"""The largest size of what is on a disk, bytes; other sizes are those of messages."""
 
 _PLACE: Final = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 _EXPECTED: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`(?: - at `\$([^`]*)`)?")
@@ -194,7 +200,7 @@ class ConfigText:
         else:
             value = self.convert(value, field.type, key)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            self._check_range(value, key, least=least, most=PREFIX_MAX if field.name in SIZES else NUMBER_MAX)
+            self._check_range(value, key, least=least, most=_most(field.name))
         return value
 
     def _check_range(self, value: float, key: Key, *, least: float, most: int) -> None:
@@ -221,6 +227,13 @@ class ConfigText:
             return parse(value)
         except ValueError as error:
             raise self.mistake(key, str(error)) from None
+
+
+def _most(name: str) -> int:
+    """The largest number that a field can hold."""
+    if name in _ON_DISK:
+        return DISK_MAX
+    return PREFIX_MAX if name in SIZES else NUMBER_MAX
 
 
 def _reworded(error: msgspec.ValidationError) -> tuple[Key, str]:

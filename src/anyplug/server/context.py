@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyplug.connection import Connection
 from anyplug.errors import Broken, Code, ConnectionClosed, PeerError, Timeout
 from anyplug.intake import Intake
+from anyplug.server.arrivals import Traffic
 from anyplug.server.replying import DirectSink, TaskSink, complain
+from anyplug.server.visiting import VisitSink
 from anyplug.services.base import Mode
+from anyplug.services.facilities import Facilities
+from anyplug.services.visits import Guest
+from anyplug.wire import PlugSession
 
 if TYPE_CHECKING:
     from anyplug.codec import Codec
@@ -21,6 +27,21 @@ if TYPE_CHECKING:
     from anyplug.transport.link import Link, Sink
 
 __all__ = ["Context"]
+
+
+def _say(link: Link, bodies: list[bytes]) -> None:
+    """Say messages, unless nothing can be said any more; they go to the kernel at the end of this turn."""
+    if link.session.sending:
+        link.session.send_many(bodies)
+        link.flush_soon()
+
+
+async def _send_chunk(link: Link, transfer: int, index: int, digest: bytes, chunk: bytes | memoryview) -> None:
+    """Say a chunk of a file, when the peer takes it."""
+    await link.room()
+    session = link.session
+    if isinstance(session, PlugSession):
+        link.say_content(session.content_head(transfer, index, digest, len(chunk)), chunk)
 
 
 class Context:
@@ -40,8 +61,12 @@ class Context:
         self.token = token
         self.incarnation = incarnation
         self.admission = admission
+        self.facilities = Facilities(log=log, incarnation=incarnation)
+        """What services share."""
         self.services: dict[str, Service] = {}
         """By name. Conversations keep the service they began with when this changes."""
+        self.traffic = Traffic()
+        """Chunks of files under way."""
         self.draining = False
         """No new conversation begins."""
         self.links: set[Link] = set()
@@ -74,9 +99,17 @@ class Context:
         hint = f"did you mean {near[0]}?" if near else f"offered: {', '.join(sorted(self.services)) or 'none'}"
         return f"no service {name!r} here; {hint}"
 
-    def open(self, service: Service, link: Link, *, codec: str, rest: str = "") -> Sink:
-        """Begin the service on a link; returns the sink for the link's events from now on."""
+    def open(
+        self, service: Service, link: Link, *, codec: str, rest: str = "", producer: bytes = b"", name: str = ""
+    ) -> Sink:
+        """Begin the service on a link; returns the sink for the link's events from now on.
+
+        Raises:
+            Refused: the service takes no such conversation.
+        """
         found = service.codec(codec)
+        if service.mode is Mode.VISIT:
+            return self._visit(service, link, found, rest=rest, producer=producer, name=name)
         if service.mode is Mode.DIRECT:
             return DirectSink(service, found, link, self.log)
         if service.mode is not Mode.CONVERSATION:
@@ -88,6 +121,31 @@ class Context:
         self.conversations.add(task)
         task.add_done_callback(self._conversation_done)
         return intake
+
+    def _visit(
+        self, service: Service, link: Link, codec: Codec[Any], *, rest: str, producer: bytes, name: str
+    ) -> VisitSink:
+        peer, local = link.names
+        session = link.session
+        guest = Guest(
+            peer=peer,
+            local=local,
+            rest=rest,
+            codec=codec,
+            plug=session.has_requests,
+            producer=producer,
+            name=name,
+            message=session.peer_limit if isinstance(session, PlugSession) else self.limits.message,
+            limit=self.limits.message,
+            say=partial(_say, link),
+            send=partial(_send_chunk, link),
+            end=lambda code, text: link.sink.drain(code, text),  # noqa: PLW0108 - the sink is not there yet
+        )
+        visit = service.handler(guest)
+        known = bool(producer)
+        return VisitSink(
+            visit, service, codec, link, self.log, producer=known, tasks=self.conversations, traffic=self.traffic
+        )
 
     def _conversation_done(self, task: asyncio.Task[None]) -> None:
         self.conversations.discard(task)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from anyplug.codec import default_codec, make_codec
-from anyplug.errors import BindError, Code, LocalError, Timeout
+from anyplug.errors import BindError, Code, LocalError, Refused, Timeout
 from anyplug.framing import make_framing
 from anyplug.plan import plain_framing
 from anyplug.server.reception import Menu, Reception
@@ -77,12 +77,13 @@ class PlainDoor:
         BindError: the service is not there, or does not fit the framing or codec.
     """
 
-    __slots__ = ("_codec", "_context", "_framing", "_session", "service")
+    __slots__ = ("_codec", "_context", "_framing", "_rest", "_session", "service")
 
     def __init__(self, address: Address, context: Context) -> None:
         self._context = context
         service = self._find(address)
         self.service = service.name
+        self._rest = address.rest
         self._session = PacketSession if address.is_packet else PlainSession
         self._codec = address.options.get("codec", default_codec(service.type))
         try:
@@ -100,8 +101,14 @@ class PlainDoor:
         elif busy:
             opener = partial(_Farewell, Code.BUSY, busy, make_codec(self._codec))
         else:
-            opener = partial(self._context.open, service, codec=self._codec)
+            opener = partial(self._open, service)
         return Entrance(self._session(self._framing), opener)
+
+    def _open(self, service: Service, link: Link) -> Sink:
+        try:
+            return self._context.open(service, link, codec=self._codec, rest=self._rest)
+        except Refused as no:
+            return _Farewell(no.code, no.text, make_codec(self._codec), link)
 
     def _find(self, address: Address) -> Service:
         if not address.service:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from anyplug._version import __version__
 from anyplug.codec import default_codec
-from anyplug.errors import Code, LocalError
+from anyplug.errors import Code, LocalError, Refused
 from anyplug.messages import Hello, Welcome
 
 if TYPE_CHECKING:
@@ -105,17 +105,27 @@ class Reception(_Desk):
 
     def _welcome(self, service: Service, hello: Hello) -> None:
         context, link = self._context, self._link
+        try:
+            sink = context.open(
+                service, link, codec=hello.codec, rest=hello.rest, producer=hello.producer, name=hello.name
+            )
+        except Refused as no:
+            self._refuse(no.code, no.text)
+            return
+        store = context.facilities.store
         cast("PlugSession", link.session).send_welcome(
             Welcome(
                 service=service.name,
                 codec=hello.codec,
                 message=context.limits.message,
                 asks=service.asks,
+                posts=service.posts,
+                generation=store.generation if store is not None and service.posts else "",
                 incarnation=context.incarnation,
                 agent=f"anyplug/{__version__}",
             )
         )
-        link.sink = context.open(service, link, codec=hello.codec, rest=hello.rest)
+        link.sink = sink
 
     def _entitled(self, hello: Hello) -> bool:
         token = self._context.token
@@ -178,7 +188,11 @@ class Menu(_Desk):
 
     def _begin(self, service: Service, rest: str, lines: list[bytes]) -> None:
         link = self._link
-        link.sink = self._context.open(service, link, codec=default_codec(service.type), rest=rest)
+        try:
+            link.sink = self._context.open(service, link, codec=default_codec(service.type), rest=rest)
+        except Refused as no:
+            self._refuse(no.code, no.text)
+            return
         if lines:
             link.sink.messages(lines)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Reloader", "apply", "build"]
 
 
+_AT_START: Final = ("log", "announce", "announce_name")
+"""Keys of ``[server]`` that count from the next start."""
+
+
 class Outcome(NamedTuple):
     """What came of reading the configuration again."""
 
@@ -31,13 +36,16 @@ class Outcome(NamedTuple):
 
 def build(config: Config, *, log: Log | None = None) -> Server:
     """A server as it is configured; it listens on nothing yet."""
-    return Server(
+    server = Server(
         limits=config.limits,
         options=config.socket,
         token=config.token,
         insecure=config.server.insecure,
         log=log,
+        store=config.keeping,
     )
+    server.facilities.base = Path(config.file).parent
+    return server
 
 
 def apply(server: Server, config: Config) -> Changes:
@@ -47,7 +55,7 @@ def apply(server: Server, config: Config) -> Changes:
     Raises:
         AddressError, BindError: a listener cannot be opened, and where it is configured. Everything is as it was.
     """
-    services = [service.make(name) for name, service in config.services.items()]
+    services = [service.make(name, server.facilities) for name, service in config.services.items()]
     wanted = [Want(each.address, each.connections, each.place) for each in config.listeners]
     return server.rearrange(services, wanted, token=config.token, insecure=config.server.insecure)
 
@@ -56,7 +64,8 @@ class Reloader:
     """Reads the configuration again when it is called, as on SIGHUP.
 
     Listeners are opened and closed, and new conversations meet the services, the token and ``insecure`` as they are
-    configured now. Limits, socket options and the form of the log are those of the start; a warning names what differs.
+    configured now. Limits, socket options, the form of the log and what is announced are those of the start; a warning
+    names what differs.
     Where anything fails, everything stays as it was, and the log says why.
 
     Args:
@@ -117,11 +126,16 @@ class Reloader:
 
 def _differing(old: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ between two configurations and count from the next start only."""
-    pairs = [("limits", old.limits, new.limits), ("socket", old.socket, new.socket)]
+    pairs = [
+        ("limits", old.limits, new.limits),
+        ("socket", old.socket, new.socket),
+        ("store", old.store, new.store),
+    ]
     keys = [
         f"{section}.{field.name}"
         for section, before, after in pairs
         for field in msgspec.structs.fields(before)
         if getattr(before, field.name) != getattr(after, field.name)
     ]
-    return (*keys, *(["server.log"] if old.server.log != new.server.log else []))
+    own = [f"server.{name}" for name in _AT_START if getattr(old.server, name) != getattr(new.server, name)]
+    return (*keys, *own)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, DecodeError
-from anyplug.messages import Ended, Fault, Requests
+from anyplug.intake import refuse_stray
+from anyplug.messages import Content, Ended, Fault, Posts, Requests
 from anyplug.services.base import Mode
 from anyplug.transport.link import GATHER
+from anyplug.transport.turns import TURN, crowded
 
 if TYPE_CHECKING:
     import asyncio
@@ -107,6 +110,8 @@ class DirectSink(_Answering):
         """Requests came, or the end."""
         if isinstance(event, Requests):
             self._take(iter(event.items))
+        elif isinstance(event, (Posts, Content)):
+            refuse_stray(self._link, event)
         elif isinstance(event, (Ended, Fault)):
             self._note_fault(event)
             self._ended = True
@@ -138,13 +143,16 @@ class DirectSink(_Answering):
         self._ended = True
 
     def _take(self, items: Iterator[Item]) -> None:
-        """Answer these as far as the peer takes the answers; keep the rest, and stop reading until it does."""
+        """Answer these as far as the peer takes the answers, and others need not wait; keep the rest, and stop reading
+        until that is so.
+        """
         link = self._link
         if self._rest is not None:
             self._rest.append(items)
             return
         before = perf_counter()
-        while not link.writing_paused:
+        until = before + TURN if crowded(link) else inf
+        while not link.writing_paused and before < until:
             item = next(items, None)
             if item is None:
                 break
@@ -155,6 +163,8 @@ class DirectSink(_Answering):
         else:
             self._rest = [items]
             link.pause_reading()
+            if not link.writing_paused:
+                link.loop.call_soon(self.writable)
 
     def _answer(self, number: int, body: bytes) -> None:
         try:
@@ -201,6 +211,8 @@ class TaskSink(_Answering):
         if isinstance(event, Requests):
             self._waiting += event.items
             self._start_waiting()
+        elif isinstance(event, (Posts, Content)):
+            refuse_stray(self._link, event)
         elif isinstance(event, Ended):
             self._ended = True
             self._finish_if_done()

@@ -7,6 +7,7 @@ programs that are nothing but a server; it is in `anyplug.server.lifecycle`.
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyplug.address import Address
@@ -18,6 +19,7 @@ from anyplug.server.lifecycle import run
 from anyplug.server.listeners import Listeners, Want
 from anyplug.server.logs import Log
 from anyplug.services import base as services
+from anyplug.store import SqliteStore, Store
 from anyplug.transport.options import DEFAULT_OPTIONS
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from anyplug.limits import Limits
     from anyplug.server.listeners import Changes
+    from anyplug.services import Facilities
     from anyplug.services.base import ConversationHandler, ReplyHandler, Service
     from anyplug.transport.inherited import Inherited
     from anyplug.transport.options import SocketOptions
@@ -48,6 +51,8 @@ class Server:
         token: what entitles clients of plug listeners; by default nothing is asked for.
         insecure: listen beyond this machine without a token.
         log: where events go; by default the logger ``anyplug``.
+        store: where messages and values are kept: a folder, which is opened at the start and closed by `drain`, or a
+            `Store` that is open and stays so. Without one, services that keep something refuse to.
     """
 
     def __init__(
@@ -58,12 +63,17 @@ class Server:
         token: str = "",
         insecure: bool = False,
         log: Log | None = None,
+        store: Store | Path | str | None = None,
     ) -> None:
         admission = Admission(limits.connections, limits.connections_per_address)
         self._context = Context(
             limits=limits, log=log or Log(), token=token, incarnation=secrets.token_hex(8), admission=admission
         )
         self._listeners = Listeners(self._context, options, insecure=insecure)
+        self._folder = None if store is None or isinstance(store, Store) else Path(store)
+        self.facilities.folder = self._folder
+        if isinstance(store, Store):
+            self.facilities.store = store
 
     # Services.
 
@@ -110,7 +120,36 @@ class Server:
         limits = self._context.limits
         self._context.services = {service.name: service.with_limits(limits) for service in new}
 
+    @property
+    def facilities(self) -> Facilities:
+        """What the services of this server share, for those that are made by hand."""
+        return self._context.facilities
+
     # Life.
+
+    async def open_store(self) -> None:
+        """Open the store; `start` does it. A second call does nothing.
+
+        Raises:
+            StoreError: it cannot be opened, and why: in use, damaged, no access.
+        """
+        if self._folder is not None and self.facilities.store is None:
+            self.facilities.store = await SqliteStore.open(self._folder)
+
+    @property
+    def store(self) -> str:
+        """Where messages and values are kept: a folder, ``memory``, or an empty string."""
+        if self._folder is not None:
+            return str(self._folder)
+        return "memory" if self.facilities.store is not None else ""
+
+    async def _close_store(self) -> None:
+        for close in self.facilities.closers:
+            await close()
+        store = self.facilities.store
+        if self._folder is not None and store is not None:
+            self.facilities.store = None
+            await store.close()
 
     @property
     def addresses(self) -> list[str]:
@@ -122,13 +161,20 @@ class Server:
         """Open connections, in all."""
         return self._context.admission.total
 
+    @property
+    def asks_token(self) -> bool:
+        """Whether clients of plug listeners must show a token."""
+        return bool(self._context.token)
+
     async def start(self, *addresses: str | Address) -> None:
         """Listen on all these addresses, or on none.
 
         Raises:
             AddressError: an address cannot be used.
             BindError: it cannot be listened on.
+            StoreError: the store cannot be opened.
         """
+        await self.open_store()
         self._context.draining = False
         opened: list[str] = []
         try:
@@ -211,11 +257,12 @@ class Server:
         for link in tuple(context.links):
             link.sink.drain(Code.GOING_AWAY, _STOPPING)
         limit = context.limits.drain if seconds is None else seconds
-        if await context.ended(limit):
-            return 0
-        left = len(context.links)
-        context.log.warning("drain_cut", conversations=left, seconds=limit)
-        await self._cut()
+        left = 0
+        if not await context.ended(limit):
+            left = len(context.links)
+            context.log.warning("drain_cut", conversations=left, seconds=limit)
+            await self._cut()
+        await self._close_store()
         return left
 
     async def _cut(self) -> None:

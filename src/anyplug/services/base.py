@@ -1,7 +1,8 @@
 """A service: a name, and what the server does with a connection that asks for it.
 
-Two kinds. A *reply* is a function from a message to its answer; a *conversation* is a coroutine that holds the
+Three kinds. A *reply* is a function from a message to its answer; a *conversation* is a coroutine that holds the
 connection. Both know the type of their messages from the annotation of the handler, and check what comes against it.
+A *visited* service keeps something: it makes a `Visit` for each connection, which hears messages, requests and posts.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from anyplug.codec import Codec
     from anyplug.connection import Connection
     from anyplug.limits import Limits
+    from anyplug.services.visits import Guest, Visit
 
     ReplyHandler = Callable[[Any], Any]
     ConversationHandler = Callable[[Connection[Any]], Awaitable[None]]
 
-__all__ = ["Mode", "Service", "conversation", "reply"]
+__all__ = ["Mode", "Service", "conversation", "reply", "visited"]
 
 
 class Mode(Enum):
@@ -40,6 +42,8 @@ class Mode(Enum):
     """A ``def`` reply with ``blocking=True``, in a thread."""
     CONVERSATION = "conversation"
     """A coroutine that holds the connection."""
+    VISIT = "visit"
+    """An object made for each connection, which keeps what is posted to it."""
 
 
 class Service:
@@ -74,6 +78,11 @@ class Service:
         """Whether requests are answered by id."""
         return self.mode is not Mode.CONVERSATION
 
+    @property
+    def posts(self) -> bool:
+        """Whether posts are taken."""
+        return self.mode is Mode.VISIT
+
     def codec(self, name: str) -> Codec[Any]:
         """The codec of that name for this service's messages; one object for all connections.
 
@@ -90,7 +99,9 @@ class Service:
 
     def with_limits(self, limits: Limits) -> Service:
         """The same service under other limits."""
-        return Service(self.name, self.handler, mode=self.mode, type=self.type, opaque=self.opaque, limits=limits)
+        same = Service(self.name, self.handler, mode=self.mode, type=self.type, opaque=self.opaque, limits=limits)
+        same.about = self.about
+        return same
 
     def __repr__(self) -> str:
         """For logs."""
@@ -143,6 +154,20 @@ def conversation(name: str, handler: ConversationHandler, *, type: Any = None, o
         inner = typing.get_args(_annotation(name, handler))
         found = inner[0] if inner else Any
     return Service(name, handler, mode=Mode.CONVERSATION, type=bytes if opaque else found, opaque=opaque)
+
+
+def visited(name: str, opener: Callable[[Guest], Visit], *, type: Any = Any, about: str = "") -> Service:
+    """A service that keeps something.
+
+    Args:
+        name: the service's name.
+        opener: makes the visit of one connection; raises `Refused` where there is none to make.
+        type: what messages are, which says the codec of plain clients.
+        about: one line for menus; by default the first of the opener's docstring.
+    """
+    service = Service(name, opener, mode=Mode.VISIT, type=type)
+    service.about = about or service.about
+    return service
 
 
 def _check_signature(name: str, handler: Callable[..., Any]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from anyplug.services.base import Service, reply
+
+if TYPE_CHECKING:
+    from anyplug.services.facilities import Facilities
 
 __all__ = ["EchoOptions", "make_echo"]
 
@@ -20,7 +23,7 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     are text then."""
 
 
-def make_echo(name: str, options: EchoOptions) -> Service:
+def make_echo(name: str, options: EchoOptions, facilities: Facilities | None = None) -> Service:
     """An echo under this name."""
     if options.timestamp:
         return reply(name, _stamped)

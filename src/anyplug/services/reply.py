@@ -10,6 +10,7 @@ from anyplug.services.base import Service, conversation, reply
 
 if TYPE_CHECKING:
     from anyplug.connection import Connection
+    from anyplug.services.facilities import Facilities
 
 __all__ = ["ReplyOptions", "make_reply"]
 
@@ -25,7 +26,7 @@ class ReplyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """End the conversation after the first answer."""
 
 
-def make_reply(name: str, options: ReplyOptions) -> Service:
+def make_reply(name: str, options: ReplyOptions, facilities: Facilities | None = None) -> Service:
     """A replier under this name."""
 
     def answer(message: Any) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from anyplug.errors import LocalError
+from anyplug.messages import Producer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -42,6 +43,7 @@ __all__ = [
     "check_label",
     "check_producer",
     "check_start",
+    "check_token",
     "check_value",
 ]
 
@@ -56,6 +58,9 @@ READ_BYTES: Final = 1024 * 1024
 
 PRODUCER_MAX: Final = 64
 """The longest identity of a producer, bytes. A random one has 16."""
+
+TOKEN_MAX: Final = 64
+"""The longest token of a write, bytes. A random one has 16."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -80,15 +85,6 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     content_type: str = ""
     sender: str = ""
     name: str = ""
-
-
-class Producer(msgspec.Struct, frozen=True):
-    """Who appends, and where in its own sequence: what makes sending again safe."""
-
-    id: bytes
-    """The producer's identity, 1 to 64 bytes, chosen at random once."""
-    first: int
-    """The sequence of the first entry, counted from 1 over all that this producer ever appends to this store."""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -153,6 +149,10 @@ class Value(msgspec.Struct, frozen=True, gc=False):
     """When it was written, nanoseconds since 1970 UTC."""
     content_type: str = ""
     deleted: bool = False
+    previous: int = 0
+    """The version of the key's change before this one, 0 where this is its first: who knows another has missed some."""
+    token: bytes = b""
+    """Which write it was, where the writer has said so."""
 
 
 def check_label(what: str, label: str) -> str:
@@ -169,7 +169,7 @@ def check_label(what: str, label: str) -> str:
         raise LocalError(f"the name of a {what} holds half a character: {label[:40]!r}") from error
     if size > LABEL_MAX:
         raise LocalError(f"the name of a {what} has {size} bytes, at most {LABEL_MAX}: {label[:40]!r}...")
-    if any(each < " " or "\x7f" <= each <= "\x9f" for each in label):
+    if not label.isprintable() and any(each < " " or "\x7f" <= each <= "\x9f" for each in label):
         raise LocalError(f"the name of a {what} holds a control character: {label!r}")
     return label
 
@@ -185,6 +185,16 @@ def check_entries(entries: Sequence[Entry]) -> int:
         check_value(entry.body, entry.received, entry.content_type, entry.sender, entry.name)
         size += len(entry.body)
     return size
+
+
+def check_token(token: bytes) -> None:
+    """Refuse a token that is too long to be kept.
+
+    Raises:
+        LocalError: it is.
+    """
+    if len(token) > TOKEN_MAX:
+        raise LocalError(f"the token of a write has {TOKEN_MAX} bytes at most, not {len(token)}")
 
 
 def check_value(body: bytes, time: int, *texts: str) -> None:
@@ -315,11 +325,25 @@ class MessageLog(ABC):
 
 
 class Shelf(ABC):
-    """Values by key. Each change has a version; all keys count with one counter, so versions order all changes."""
+    """Values by key. Each change has a version; all keys count with one counter, so versions order all changes.
+
+    A write may carry a *token*, which no other write of its key has. The same write with the same token, sent again,
+    writes nothing, and returns the version it has: as long as that is among the changes of the key that are kept.
+    """
+
+    waits: bool = True
+    """Whether reads and writes may wait for something, a disk; where they never do, callers can take a shorter way."""
 
     @abstractmethod
     async def put(
-        self, key: str, body: bytes, *, time: int, content_type: str = "", expected: int | None = None
+        self,
+        key: str,
+        body: bytes,
+        *,
+        time: int,
+        content_type: str = "",
+        expected: int | None = None,
+        token: bytes = b"",
     ) -> int:
         """Set a value and return its version, once it is durable.
 
@@ -329,13 +353,14 @@ class Shelf(ABC):
             time: when, nanoseconds since 1970 UTC.
             content_type: what the body is.
             expected: the version that has to be there, 0 for no value (compare and set); None sets it whatever is.
+            token: which write this is.
 
         Raises:
             Changed: another version is there. Nothing was written.
         """
 
     @abstractmethod
-    async def delete(self, key: str, *, time: int, expected: int | None = None) -> int:
+    async def delete(self, key: str, *, time: int, expected: int | None = None, token: bytes = b"") -> int:
         """Delete a value; return the version of the deletion, or 0 where there was no value. Allowed on a full disk.
 
         Raises:
@@ -347,18 +372,30 @@ class Shelf(ABC):
         """The value, or None."""
 
     @abstractmethod
-    async def list(self, prefix: str = "", *, after: str = "", limit: int = READ_MANY) -> Sequence[Value]:
-        """Values whose key begins with `prefix` and comes after key `after`, ordered by code points."""
+    async def list(
+        self, prefix: str = "", *, after: str = "", limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
+        """Values whose key begins with `prefix` and comes after key `after`, ordered by code points: `limit` at most,
+        and `most` bytes of bodies, but at least one.
+        """
 
     @abstractmethod
-    async def history(self, key: str, *, limit: int = READ_MANY) -> Sequence[Value]:
-        """The last changes of one key that are kept, deletions among them, newest first."""
+    async def history(
+        self, key: str, *, before: int | None = None, limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
+        """The last changes of one key that are kept, those below version `before`, deletions among them, newest first:
+        as many as in `list`.
+        """
 
     @abstractmethod
-    async def changes(self, after: int, *, limit: int = READ_MANY) -> Sequence[Value]:
-        """The changes past version `after` that are kept, of all keys, deletions among them, in order of versions.
+    async def changes(
+        self, after: int, *, prefix: str = "", limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
+        """The changes past version `after` that are kept, of all keys that begin with `prefix`, deletions among them,
+        in order of versions: as many as in `list`.
 
-        The newest change of each key is always kept; an older one only within the key's history.
+        The newest change of each key is always kept; an older one only within the key's history. What is missing shows
+        in `Value.previous`.
         """
 
     @abstractmethod
@@ -372,6 +409,10 @@ class Shelf(ABC):
     @abstractmethod
     async def close(self) -> None:
         """End, as `MessageLog.close`."""
+
+    def known(self, key: str) -> Value | None:
+        """The newest change of a key, a deletion too, where that is at hand without waiting; None says nothing."""
+        return None
 
     async def watch(self, after: int = 0) -> AsyncIterator[Value]:
         """Each change past version `after`, as it comes, without an end."""

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from anyplug.errors import BeyondEnd, Changed, StoreError
 from anyplug.store.base import (
     READ_BYTES,
@@ -25,8 +27,10 @@ from anyplug.store.base import (
     check_label,
     check_producer,
     check_start,
+    check_token,
     check_value,
 )
+from anyplug.store.changes import bounded, repeated
 from anyplug.store.followers import Followers
 from anyplug.store.watermark import Watermark, digests
 
@@ -190,6 +194,8 @@ class MemoryShelf(Shelf):
         history: how many changes of one key are kept.
     """
 
+    waits = False
+
     def __init__(self, *, history: int = 16) -> None:
         self._values: dict[str, deque[Value]] = {}
         self._most = history
@@ -203,50 +209,70 @@ class MemoryShelf(Shelf):
         changes = self._values.get(check_label("key", key))
         return changes[-1] if changes and not changes[-1].deleted else None
 
-    def _write(self, key: str, expected: int | None, body: bytes, time: int, kind: str, *, deleted: bool) -> int:
+    def _write(self, value: Value, expected: int | None) -> int:
+        """Make this change, whose version is still to be given."""
+        key = value.key
         head = self._head(key)
-        check_value(body, time, kind)
+        check_value(value.body, value.time, value.content_type)
+        check_token(value.token)
+        changes = self._values.get(key, ())
+        if value.token and (before := repeated(changes, value)):
+            return before
         found = head.version if head else 0
         if expected is not None and expected != found:
             raise Changed(key, expected=expected, found=found)
-        if deleted and not found:
+        if value.deleted and not found:
             return 0
         self._version += 1
-        value = Value(key, self._version, body, time, kind, deleted)
+        value = replace(value, version=self._version, previous=changes[-1].version if changes else 0)
         self._values.setdefault(key, deque(maxlen=self._most)).append(value)
         self._followers.moved({"": self._version})
         return self._version
 
     async def put(
-        self, key: str, body: bytes, *, time: int, content_type: str = "", expected: int | None = None
+        self,
+        key: str,
+        body: bytes,
+        *,
+        time: int,
+        content_type: str = "",
+        expected: int | None = None,
+        token: bytes = b"",
     ) -> int:
         """As `Shelf.put`."""
-        return self._write(key, expected, body, time, content_type, deleted=False)
+        return self._write(Value(key, 0, body, time, content_type, token=token), expected)
 
-    async def delete(self, key: str, *, time: int, expected: int | None = None) -> int:
+    async def delete(self, key: str, *, time: int, expected: int | None = None, token: bytes = b"") -> int:
         """As `Shelf.delete`."""
-        return self._write(key, expected, b"", time, "", deleted=True)
+        return self._write(Value(key, 0, b"", time, deleted=True, token=token), expected)
 
     async def get(self, key: str) -> Value | None:
         """As `Shelf.get`."""
         return self._head(key)
 
-    async def list(self, prefix: str = "", *, after: str = "", limit: int = READ_MANY) -> Sequence[Value]:
+    async def list(
+        self, prefix: str = "", *, after: str = "", limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
         """As `Shelf.list`."""
         keys = (key for key in sorted(self._values) if key.startswith(prefix) and key > after)
-        heads = (head for key in keys if (head := self._head(key)) is not None)
-        return list(islice(heads, limit))
+        return bounded((head for key in keys if (head := self._head(key)) is not None), limit, most)
 
-    async def history(self, key: str, *, limit: int = READ_MANY) -> Sequence[Value]:
+    async def history(
+        self, key: str, *, before: int | None = None, limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
         """As `Shelf.history`."""
         self._head(key)
-        return list(islice(reversed(self._values.get(key, ())), limit))
+        changes = reversed(self._values.get(key, ()))
+        return bounded((each for each in changes if before is None or each.version < before), limit, most)
 
-    async def changes(self, after: int, *, limit: int = READ_MANY) -> Sequence[Value]:
+    async def changes(
+        self, after: int, *, prefix: str = "", limit: int = READ_MANY, most: int = READ_BYTES
+    ) -> Sequence[Value]:
         """As `Shelf.changes`."""
         self._head("-")
-        found = [value for changes in self._values.values() for value in changes if value.version > after]
-        return sorted(found, key=lambda value: value.version)[:limit]
+        chosen = (changes for key, changes in self._values.items() if key.startswith(prefix))
+        found = [value for changes in chosen for value in changes if value.version > after]
+        return bounded(sorted(found, key=lambda value: value.version), limit, most)
 
     async def wait(self, after: int) -> int:
         """As `Shelf.wait`."""

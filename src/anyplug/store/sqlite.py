@@ -13,6 +13,7 @@ from anyplug.store.sqlite_faults import told
 from anyplug.store.sqlite_files import FREE, RESERVE, Files, sync_folder
 from anyplug.store.sqlite_ledger import Ledger
 from anyplug.store.sqlite_log import SqliteLog
+from anyplug.store.sqlite_look import LOOKED_AT, look
 from anyplug.store.sqlite_readers import Readers, open_connection
 from anyplug.store.sqlite_schema import migrate, sound
 from anyplug.store.sqlite_shelf import SqliteShelf, newest
@@ -48,15 +49,22 @@ class SqliteStore(Store):
 
     @classmethod
     async def open(
-        cls, folder: Path | str, *, history: int = 16, free: int = FREE, reserve: int = RESERVE
+        cls,
+        folder: Path | str,
+        *,
+        history: int = 16,
+        free: int = FREE,
+        reserve: int = RESERVE,
+        look_at: int = LOOKED_AT,
     ) -> SqliteStore:
-        """Open the store in `folder`, or make one. Takes time in proportion to its size: all of it is checked.
+        """Open the store in `folder`, or make one. Takes time in proportion to its size: all its structure is checked.
 
         Args:
             folder: where it is.
             history: how many changes of one key of the shelf are kept.
             free: how many bytes of the disk are left free; below, writes are refused.
             reserve: bytes that are held back so that deleting goes on when the disk is full all the same.
+            look_at: how many of the newest messages and values are looked at; each is, when it is read.
 
         Raises:
             StoreBusy: another process holds it.
@@ -64,16 +72,16 @@ class SqliteStore(Store):
             StoreError: it cannot be used: not a store, from a newer version, no access.
             StoreFull, StoreFailed: the disk has no room, or an error.
         """
-        return await asyncio.to_thread(cls._open, Path(folder), history, free, reserve)
+        return await asyncio.to_thread(cls._open, Path(folder), history, free, reserve, look_at)
 
     @classmethod
-    def _open(cls, folder: Path, history: int, free: int, reserve: int) -> SqliteStore:
+    def _open(cls, folder: Path, history: int, free: int, reserve: int, look_at: int) -> SqliteStore:
         files = Files(folder, free=free, reserve=reserve).acquire()
         try:
             with told(str(files.database)):
                 connection = open_connection(files.database, mode="rwc")
                 try:
-                    generation = _prepare(connection, files)
+                    generation = _prepare(connection, files, look_at)
                     return cls(files, connection, generation, history=history)
                 except BaseException:
                     connection.close()
@@ -116,7 +124,7 @@ class SqliteStore(Store):
             self._files.release()
 
 
-def _prepare(connection: sqlite3.Connection, files: Files) -> str:
+def _prepare(connection: sqlite3.Connection, files: Files, look_at: int) -> str:
     """Check the database, set it to be durable and see that it is, bring it to the newest version."""
     file = str(files.database)
     sound(connection, file)
@@ -126,6 +134,7 @@ def _prepare(connection: sqlite3.Connection, files: Files) -> str:
         if found != wanted:
             raise StoreError(file, f"{setting} is {found}, it has to be {wanted}; is this a network disk?")
     generation = migrate(connection, file)
+    look(connection, file, look_at)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (pages,), (page,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
     if (short := pages * page - files.database.stat().st_size) > 0:

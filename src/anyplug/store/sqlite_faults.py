@@ -37,3 +37,6 @@ def told(path: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise meaning(error, path) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes a broken schema in its error, and Python cannot read that as text.
+        raise StoreDamaged(path, str(error.object, "utf-8", "replace")) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from anyplug.errors import StoreDamaged, StoreFailed, StoreFull
+from anyplug.store.heads import Heads
 from anyplug.store.sqlite_faults import meaning, told
 from anyplug.store.sqlite_schema import seal
 from anyplug.store.watermark import Watermark
@@ -23,6 +24,7 @@ from anyplug.store.writer import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from anyplug.store.base import Value
     from anyplug.store.followers import Followers
     from anyplug.store.sqlite_files import Files
     from anyplug.store.sqlite_readers import Readers
@@ -78,6 +80,8 @@ class Ledger(Target):
         self._marks: dict[bytes, Watermark] = {}
         self._numbers = 0
         self._pages = 0
+        self.heads = Heads()
+        """The newest values of the shelf."""
         self._start()
 
     def _start(self) -> None:
@@ -86,8 +90,8 @@ class Ledger(Target):
         self._bytes = 0
         self._moved: dict[str, TopicRow] = {}
         self._marked: dict[bytes, Watermark] = {}
-        self.version = 0
-        """The newest version of the shelf, where the batch changed it."""
+        self.values: dict[str, Value] = {}
+        """What the batch has changed in the shelf: the newest change of each key."""
 
     # For the jobs of a batch.
 
@@ -166,14 +170,17 @@ class Ledger(Target):
 
     def commit(self) -> None:
         """Commit, which syncs; then tell who follows."""
+        if self.values:
+            self.heads.committing(self.values)
         with told(self._file):
             self.flush()
             self.connection.execute("COMMIT")
         self._pages += 4
         topics, shelf = self._followers
         topics.moved({name: topic.last for name, topic in self._moved.items()})
-        if self.version:
-            shelf.moved({"": self.version})
+        if self.values:
+            self.heads.committed(self.values.values())
+            shelf.moved({"": max(value.version for value in self.values.values())})
         self._start()
 
     def rollback(self) -> None:
@@ -227,6 +234,7 @@ class Ledger(Target):
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._readers.close()
             self.connection.close()
+        self.heads.close()
 
 
 def message_row(key: int, received: int, content_type: str, sender: str, name: str, body: bytes) -> Row:

@@ -61,6 +61,10 @@ VERSIONS: Final[tuple[tuple[str, ...], ...]] = (
             body BLOB NOT NULL)""",
         "CREATE INDEX value_key ON value (key, version)",
     ),
+    (
+        "ALTER TABLE value ADD COLUMN previous INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE value ADD COLUMN token BLOB NOT NULL DEFAULT x''",
+    ),
 )
 """What each version adds to the one before; the first is version 1."""
 

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, Timeout
 from anyplug.messages import Data, Ended, Fault
+from anyplug.transport.heap import keep_memory
 from anyplug.transport.names import name_of
 from anyplug.transport.pulse import Pulse
+from anyplug.transport.turns import FULL, crowded, rest
 from anyplug.wire import Vigil
 
 if TYPE_CHECKING:
@@ -30,10 +32,13 @@ if TYPE_CHECKING:
     from anyplug.messages import Event
     from anyplug.wire import Session
 
-__all__ = ["GATHER", "LINGER", "Link", "Sink"]
+__all__ = ["GATHER", "LARGE", "LINGER", "Link", "Sink"]
 
 GATHER = 64 * 1024
 """Bytes gathered before they are given to the kernel within a turn of the loop. More would only add latency."""
+
+LARGE = 256 * 1024
+"""Bytes written at once for which it is worth it to keep memory at hand."""
 
 LINGER = 2
 """Seconds that a finished link waits for the peer's end after everything was flushed."""
@@ -63,11 +68,9 @@ class Link(asyncio.Protocol):
 
     __slots__ = (
         "_finishing",
-        "_links",
         "_on_lost",
         "_opener",
         "_over",
-        "_paused",
         "_quiet_since",
         "_rooms",
         "_stalled",
@@ -75,7 +78,11 @@ class Link(asyncio.Protocol):
         "bytes_sent",
         "flush_scheduled",
         "limits",
+        "links",
         "loop",
+        "paused",
+        "prompt",
+        "resting",
         "session",
         "sink",
         "transport",
@@ -107,18 +114,24 @@ class Link(asyncio.Protocol):
         """
         self.session = session
         self._opener: Callable[[Link], Sink] | None = opener
-        self._links = links
+        self.links = links
+        """All links of the server that are open; None where nobody counts them."""
         self.limits = limits
         self.bytes_sent = 0
         self.writing_paused = False
         """The peer does not take what is queued; a sink that can should say less."""
         self.flush_scheduled = False
         """What was said goes to the kernel at the end of this turn."""
+        self.prompt = False
+        """A single message came, and nothing was said since: its answer need not wait for the end of the turn."""
         self.loop = loop
         self._on_lost = on_lost
         self._vigil: Vigil | None = None
         self._rooms: list[asyncio.Future[None]] | None = None
-        self._paused = False
+        self.paused = False
+        """A sink wants nothing read for now."""
+        self.resting = False
+        """Nothing is read until the next turn of the loop: see `anyplug.transport.turns`."""
         self._over = False
         self._finishing = False
         self._stalled: tuple[int, float] | None = None
@@ -132,8 +145,8 @@ class Link(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=self.limits.queue, low=self.limits.queue // 4)
         self._vigil = Vigil(self.session, self.limits, self.loop.time())
         Pulse.of(self.loop).add(self)
-        if self._links is not None:
-            self._links.add(self)
+        if self.links is not None:
+            self.links.add(self)
         opener, self._opener = self._opener, None
         if opener is not None:
             self.sink = opener(self)
@@ -152,6 +165,10 @@ class Link(asyncio.Protocol):
             self._hand_over()
         if session.queued and not self.writing_paused:
             self.flush()
+        if len(data) >= FULL:
+            keep_memory()
+            if crowded(self):
+                rest(self)
 
     def say_now(self, body: bytes) -> None:
         """Say one message and give it to the kernel at once, behind all that was said before."""
@@ -163,6 +180,15 @@ class Link(asyncio.Protocol):
         data = session.encode_data(body)
         self.bytes_sent += len(data)
         self.transport.write(data)
+
+    def say_content(self, head: bytes, chunk: bytes | memoryview) -> None:
+        """Put a chunk on the network, behind all that was said before; it is not copied where the system takes it."""
+        if self.session.queued:
+            self.flush()
+        if not self.transport.is_closing():
+            self.bytes_sent += len(head) + len(chunk)
+            self.transport.write(head)
+            self.transport.write(chunk)
 
     def eof_received(self) -> bool:
         """The peer has ended its half. Ours stays open; who holds the conversation ends it."""
@@ -179,8 +205,8 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The stream is gone, cleanly or not."""
         Pulse.of(self.loop).discard(self)
-        if self._links is not None:
-            self._links.discard(self)
+        if self.links is not None:
+            self.links.discard(self)
         if not self._over:
             self._over = True
             why = (
@@ -219,6 +245,8 @@ class Link(asyncio.Protocol):
         session = self.session
         while session.queued:
             data = session.data_to_send()
+            if len(data) >= LARGE:
+                keep_memory()
             if not self.transport.is_closing():  # else the stream is gone, and the loop is about to say so
                 self.bytes_sent += len(data)
                 self.transport.write(data)
@@ -242,15 +270,16 @@ class Link(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read no more for now: TCP holds the peer back."""
-        if not self._paused and not self._finishing and not self._over:
-            self._paused = True
-            self.transport.pause_reading()
+        if not self.paused and not self._finishing and not self._over:
+            self.paused = True
+            if not self.resting:
+                self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
-        if self._paused:
-            self._paused = False
-            if not self.transport.is_closing():
+        if self.paused:
+            self.paused = False
+            if not self.resting and not self.transport.is_closing():
                 self.transport.resume_reading()
 
     @property
@@ -336,7 +365,7 @@ class Link(asyncio.Protocol):
     def _tick_vigil(self, vigil: Vigil, now: float, *, taking: bool) -> None:
         """A peer that takes what had to wait lives, even if our PING still stands behind a large message."""
         try:
-            vigil.tick(now, reading=not self._paused and not taking)
+            vigil.tick(now, reading=not self.paused and not taking)
         except AnyplugError as error:
             self._give_up(error)
         if self.session.queued and not self.writing_paused:

@@ -7,6 +7,7 @@ from anyplug.wire.incoming import Incoming
 from anyplug.wire.packets import PacketSession
 from anyplug.wire.plain import PlainSession
 from anyplug.wire.plug import VERSION, PlugSession
+from anyplug.wire.posts import OpenPosts
 from anyplug.wire.session import Session
 from anyplug.wire.states import ROWS, Role, Row, State
 from anyplug.wire.stats import Stats
@@ -22,6 +23,7 @@ __all__ = [
     "Inbound",
     "Incoming",
     "Kind",
+    "OpenPosts",
     "PacketSession",
     "PlainSession",
     "PlugSession",

@@ -4,9 +4,13 @@ A frame is a u32 in network order, ``kind << 24 | length``, and then ``length`` 
 that a data frame's header *is* its length and the hot test of the decoder is one comparison: a header at or below the
 limit is data, and small enough.
 
-The decoder gives runs: neighbouring frames of one kind come as one pair ``(kind, payloads)``. It buffers only what is
-incomplete and knows how much it waits for, so that a frame which comes byte by byte costs its length once and not its
-square. A frame is judged by its header alone, before anything of its payload is kept.
+The decoder gives runs: neighbouring frames of one kind come as one pair ``(kind, payloads)``. It keeps only what is
+incomplete, in the pieces in which it came, and knows how much it waits for: a frame that comes byte by byte costs its
+length once and not its square, and a large one is copied once. A frame is judged by its header alone, before anything
+of its payload is kept.
+
+CONTENT is large and goes to a disk, not to a codec. Its payload is never joined: it comes as the pieces in which the
+network brought it, one frame a run.
 """
 
 from __future__ import annotations
@@ -16,9 +20,24 @@ from functools import cache
 from struct import Struct
 
 from anyplug.errors import ProtocolError, TooLarge
-from anyplug.limits import DEFAULTS, FRAME_MAX, HELLO_MAX
+from anyplug.limits import CHUNK_MAX, DEFAULTS, FRAME_MAX, HELLO_MAX
 
-__all__ = ["HEADER", "ID_SIZE", "LENGTH_MAX", "PING_MAX", "PREFACE", "FrameDecoder", "Kind", "Run", "encode_frame"]
+__all__ = [
+    "ACK",
+    "CONTENT",
+    "HEADER",
+    "ID_SIZE",
+    "LENGTH_MAX",
+    "PING_MAX",
+    "PREFACE",
+    "SEQUENCE",
+    "SEQUENCE_MAX",
+    "FrameDecoder",
+    "Kind",
+    "Run",
+    "encode_frame",
+    "number_size",
+]
 
 PREFACE = b"\x89PLUG\r\n\n"
 """What both sides send first. The first byte is no text and no other protocol; the line ends show a link that
@@ -34,7 +53,7 @@ LENGTH_MAX = (1 << 24) - 1
 class Kind(IntEnum):
     """The kinds of frames (u8).
 
-    A number is never used again for another meaning; 11 to 31 are kept for later services.
+    A number is never used again for another meaning; 15 to 31 are kept for later services.
     """
 
     DATA = 0
@@ -58,11 +77,33 @@ class Kind(IntEnum):
     BYE = 9
     """The last frame of its sender, and why it ends."""
     PART = 10
-    """The beginning of the payload of the next DATA, REQUEST or REPLY frame, which goes on in the following frame."""
+    """The beginning of the payload of the next DATA, REQUEST, REPLY or POST frame, which goes on in the following
+    frame."""
+    POST = 11
+    """u64 sequence, then a message that is to be kept, and acknowledged once it is."""
+    ACK = 12
+    """u64 sequence, u32 count, u64 position, u8 how: so many posts from that sequence on are kept."""
+    NACK = 13
+    """u64 sequence, then why: this post was not taken, nor what came behind it; the sequence is the next that will."""
+    CONTENT = 14
+    """u32 transfer, u32 chunk, 32 bytes of digest, then the chunk of a file."""
 
 
 ID_SIZE = 4
 """Bytes of a request's id, which stand before the body of REQUEST, REPLY and ERROR."""
+
+SEQUENCE = Struct(">Q")
+"""The sequence of a post, which stands before the body of POST and NACK. Sequences begin at 1."""
+
+SEQUENCE_MAX = (1 << 63) - 1
+"""The largest sequence of a post, and the largest position: what every store can count to."""
+
+ACK = Struct(">QIQB")
+"""The payload of ACK."""
+
+CONTENT = Struct(">II32s")
+"""What stands before the bytes of a chunk: the number of the transfer on this connection, the index of the chunk, and
+the BLAKE3 of its bytes."""
 
 PING_MAX = 64
 """The largest PING payload, bytes: enough for a time stamp and a nonce."""
@@ -73,12 +114,28 @@ _CONTROL_MAX = {
     Kind.REFUSED: HELLO_MAX,
     Kind.ERROR: HELLO_MAX,
     Kind.BYE: HELLO_MAX,
+    Kind.NACK: HELLO_MAX,
+    Kind.ACK: ACK.size,
+    Kind.CONTENT: CONTENT.size + CHUNK_MAX,
     Kind.PING: PING_MAX,
     Kind.PONG: PING_MAX,
 }
 
 Run = tuple[int, list[bytes]]
-"""Neighbouring frames of one kind: the kind and their payloads."""
+"""Neighbouring frames of one kind: the kind and their payloads. Of CONTENT one frame, and the pieces of its payload."""
+
+
+def number_size(kind: int) -> int:
+    """Bytes of what stands, or may stand, before the body of a message of this kind: an id, a sequence or nothing."""
+    return _NUMBER_SIZE.get(kind, 0)
+
+
+_NUMBER_SIZE: dict[int, int] = {
+    Kind.REQUEST: ID_SIZE,
+    Kind.REPLY: ID_SIZE,
+    Kind.POST: SEQUENCE.size,
+    Kind.PART: SEQUENCE.size,
+}
 
 
 def encode_frame(kind: Kind, payload: bytes) -> bytes:
@@ -90,11 +147,16 @@ def encode_frame(kind: Kind, payload: bytes) -> bytes:
 def _most_of(message: int) -> tuple[int, ...]:
     """The largest payload of each kind, where messages have this limit; one tuple for all connections."""
     most = {
-        **dict.fromkeys(Kind, min(FRAME_MAX, message + ID_SIZE)),
+        **{kind: min(FRAME_MAX, message + number_size(kind)) for kind in Kind},
         **_CONTROL_MAX,
-        Kind.DATA: min(FRAME_MAX, message),
     }
     return tuple(most[kind] for kind in Kind)
+
+
+_CONTENT = int(Kind.CONTENT)
+
+_SMALL = 4096
+"""Pieces that together are smaller, bytes, are kept as one."""
 
 
 class FrameDecoder:
@@ -104,11 +166,14 @@ class FrameDecoder:
         message: the largest message taken, bytes. A frame that alone holds more is refused by its header.
     """
 
-    __slots__ = ("_held", "_message", "_most", "_need", "error")
+    __slots__ = ("_content", "_have", "_held", "_message", "_missing", "_most", "_need", "error")
 
     def __init__(self, message: int = DEFAULTS.message) -> None:
-        self._held = bytearray()
+        self._held: list[bytes] = []  # the pieces of a frame that is not whole yet; the first holds its header
+        self._have = 0
         self._need = 0
+        self._content: list[bytes] | None = None  # of a CONTENT frame whose header is here: what came of its payload
+        self._missing = 0
         self._message = message
         self._most = _most_of(message)
         self.error: ProtocolError | None = None
@@ -117,7 +182,9 @@ class FrameDecoder:
     @property
     def pending(self) -> int:
         """Bytes held of a frame that is not whole yet."""
-        return len(self._held)
+        if self._content is not None:
+            return HEADER.size + sum(map(len, self._content))
+        return self._have
 
     def feed(self, data: bytes) -> list[Run]:
         """Take the next bytes; return all frames that are whole now.
@@ -127,32 +194,54 @@ class FrameDecoder:
         """
         if self.error is not None:
             raise self.error.with_traceback(None)
-        held = self._held
-        if held:
-            held += data
-            if len(held) < self._need:
-                return []
-            data = bytes(held)
-            held.clear()
-        runs, at = self._cut(data)
+        if self._content is not None:
+            return self._fill(self._content, data)
+        at = 0
+        runs: list[Run] = []
+        if self._held:
+            have = self._have + len(data)
+            if have < self._need:
+                self._hold(data)
+                return runs
+            if self._need == HEADER.size:
+                data = b"".join((*self._held, data))
+            else:
+                at = self._need - self._have
+                runs.append(self._join(data, at))
+            self._held.clear()
+            self._have = 0
+        at = self._cut(data, at, runs)
         if at < len(data) and self.error is None:
             self._keep(data[at:] if at else data)
         return runs
 
     def drop(self) -> None:
         """Give up what is held: the rest of it will not be fed."""
-        self._held = bytearray()
+        self._held = []
+        self._have = 0
+        self._content = None
 
-    def _cut(self, data: bytes) -> tuple[list[Run], int]:
-        """All whole frames of ``data`` as runs, and the offset of the first byte that is not in one."""
-        runs: list[Run] = []
+    def _fill(self, pieces: list[bytes], data: bytes) -> list[Run]:
+        """Take more of a CONTENT frame, and what comes behind it."""
+        missing = self._missing
+        if len(data) < missing:
+            pieces.append(data)
+            self._missing -= len(data)
+            return []
+        self._content = None
+        if len(data) == missing:
+            pieces.append(data)
+            return [(Kind.CONTENT, pieces)]
+        pieces.append(data[:missing])
+        return [(Kind.CONTENT, pieces), *self.feed(data[missing:])]
+
+    def _cut(self, data: bytes, at: int, runs: list[Run]) -> int:
+        """Put all whole frames of ``data``, from an offset on, behind these runs; returns where the rest begins."""
         most = self._most
         limit, kinds, size = most[0], len(most), len(data)
         unpack = HEADER.unpack_from
         last = size - 4
-        at = 0
-        kind = -1
-        payloads: list[bytes] = []
+        kind, payloads = runs[-1] if runs else (-1, [])
         while at <= last:
             (head,) = unpack(data, at)
             if head <= limit:
@@ -167,13 +256,24 @@ class FrameDecoder:
             end = start + head
             if end > size:
                 break
+            if found == _CONTENT:
+                kind = -1
+                runs.append((found, [data[start:end]]))
+                at = end
+                continue
             if found != kind:
                 payloads = []
                 kind = found
                 runs.append((kind, payloads))
             payloads.append(data[start:end])
             at = end
-        return runs, at
+        return at
+
+    def _join(self, data: bytes, missing: int) -> Run:
+        """The frame that is held, with what was missing of it: each byte is copied once."""
+        held = self._held
+        (head,) = HEADER.unpack_from(held[0])
+        return head >> 24, [b"".join((memoryview(held[0])[HEADER.size :], *held[1:], memoryview(data)[:missing]))]
 
     def _fault(self, number: int, length: int) -> ProtocolError:
         """What is wrong with a frame, told from its header."""
@@ -183,8 +283,22 @@ class FrameDecoder:
         most = _CONTROL_MAX.get(kind, FRAME_MAX)
         if length > most:
             return TooLarge(f"{kind.name} frame", size=length, limit=most)
-        return TooLarge("message", size=length if kind is Kind.DATA else length - ID_SIZE, limit=self._message)
+        return TooLarge("message", size=length - number_size(kind), limit=self._message)
 
     def _keep(self, rest: bytes) -> None:
-        self._held += rest
-        self._need = 4 + (HEADER.unpack_from(rest)[0] & LENGTH_MAX) if len(rest) >= 4 else 4
+        head = HEADER.unpack_from(rest)[0] if len(rest) >= HEADER.size else 0
+        if head >> 24 == _CONTENT:
+            self._content = [rest[HEADER.size :]]
+            self._missing = (head & LENGTH_MAX) + HEADER.size - len(rest)
+            return
+        self._hold(rest)
+        self._need = HEADER.size + (head & LENGTH_MAX)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep a piece. Small ones are joined, so that a frame that comes byte by byte takes no object for each."""
+        held = self._held
+        if held and (len(held[-1]) + len(data) < _SMALL or len(held[-1]) < HEADER.size):
+            held[-1] += data
+        else:
+            held.append(data)
+        self._have += len(data)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from anyplug.errors import AnyplugError, ConnectionClosed, Refused
-from anyplug.messages import Data, Ended, Event, Failed, Fault, Refusal, Replies
+from anyplug.errors import AnyplugError, ConnectionClosed, ProtocolError, Refused
+from anyplug.messages import Acked, Data, Ended, Event, Failed, Fault, Nacked, Refusal, Replies
 from anyplug.wire.asks import Asks
 from anyplug.wire.incoming import Incoming
+from anyplug.wire.posts import OpenPosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +24,8 @@ __all__ = ["Inbound", "Outcome"]
 T = TypeVar("T")
 W = TypeVar("W")
 
-Outcome: TypeAlias = bytes | AnyplugError
-"""What became of a question: the answer's body, or why there is none."""
+Outcome: TypeAlias = bytes | list[int] | AnyplugError
+"""What became of a question or a run of posts: the answer's body, the positions, or why there are none."""
 
 
 class Inbound(Generic[T, W]):
@@ -33,12 +34,15 @@ class Inbound(Generic[T, W]):
     Args:
         codec: how bodies become objects.
         numbered: whether answers carry the id of their question. Where not, the answer is the next message.
+        first: the sequence of the first post.
     """
 
-    __slots__ = ("asks", "end", "incoming", "numbered")
+    __slots__ = ("asks", "end", "incoming", "numbered", "posts")
 
-    def __init__(self, codec: Codec[T], *, numbered: bool) -> None:
+    def __init__(self, codec: Codec[T], *, numbered: bool, first: int = 1) -> None:
         self.numbered = numbered
+        self.posts: OpenPosts[W] = OpenPosts(first)
+        """Posts that wait to be acknowledged."""
         self.incoming: Incoming[T] = Incoming(codec)
         """Messages that wait to be taken."""
         self.asks: Asks[W] = Asks()
@@ -56,6 +60,8 @@ class Inbound(Generic[T, W]):
                 self._take_replies(event.items, decided)
             elif isinstance(event, Failed):
                 self._take_failed(event, decided)
+            elif isinstance(event, (Acked, Nacked)):
+                decided += self._take_verdict(event)
             elif isinstance(event, Ended):
                 decided += self.finish(ConnectionClosed(event.refusal.reason, event.refusal.text))
             elif isinstance(event, Refusal):
@@ -69,7 +75,16 @@ class Inbound(Generic[T, W]):
         if self.end is None:
             self.end = error
         reason = self.end
-        return [(waiter, reason) for waiter in self.asks.end()]
+        return [(waiter, reason) for waiter in (*self.asks.end(), *self.posts.end())]
+
+    def _take_verdict(self, event: Acked | Nacked) -> list[tuple[W, Outcome]]:
+        """What became of posts. A peer that speaks of posts that were never said is believed nothing more."""
+        decided: list[tuple[W, Outcome]] = []
+        try:
+            decided += self.posts.acked(event) if isinstance(event, Acked) else self.posts.nacked(event)
+        except ProtocolError as error:
+            decided += self.finish(error)
+        return decided
 
     def _take_data(self, bodies: list[bytes], decided: list[tuple[W, Outcome]]) -> None:
         if self.asks and not self.numbered:

@@ -16,9 +16,12 @@ from anyplug.errors import AnyplugError, DecodeError
 if TYPE_CHECKING:
     from anyplug.codec import Codec
 
-__all__ = ["ERROR_COST", "MESSAGE_COST", "Incoming"]
+__all__ = ["BATCH", "ERROR_COST", "MESSAGE_COST", "Incoming"]
 
 T = TypeVar("T")
+
+BATCH = 128
+"""The most messages that are decoded in one go. After so many a receiver lets other connections have their turn."""
 
 MESSAGE_COST = 48
 """What a waiting message counts beside its bytes: about what Python takes for the object and its place in a list,
@@ -50,9 +53,19 @@ class Incoming(Generic[T]):
 
     def push(self, bodies: list[bytes]) -> None:
         """Put a batch at the end."""
-        if bodies:
+        if len(bodies) > BATCH:
+            self._batches += (bodies[at : at + BATCH] for at in range(0, len(bodies), BATCH))
+        elif bodies:
             self._batches.append(bodies)
-            self.size += _cost(bodies)
+        self.size += _cost(bodies)
+
+    def push_ready(self, body: bytes) -> bool:
+        """Put a single message where nothing waits, decoded at once. False where it cannot be; then `push` it."""
+        try:
+            self.ready.append(self._codec.decode(body))
+        except DecodeError:
+            return False
+        return True
 
     def push_error(self, error: AnyplugError) -> None:
         """Put an error at the end; it is raised once, when the messages before it are taken."""

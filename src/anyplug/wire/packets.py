@@ -37,6 +37,6 @@ class PacketSession(PlainSession):
     def send_many(self, bodies: Sequence[bytes]) -> None:
         """Say several messages, in order."""
         self._check_sending()
-        packets = list(map(self._framing.encode, bodies))
+        packets = list(map(self.framing.encode, bodies))
         self._packets.extend(packets)
         self.queued += sum(map(len, packets))

@@ -19,11 +19,12 @@ __all__ = ["PlainSession"]
 class PlainSession(Session):
     """Messages cut by a framing. There is no handshake, no request id and no reason at the end."""
 
-    __slots__ = ("_decoder", "_framing")
+    __slots__ = ("_decoder", "framing")
 
     def __init__(self, framing: Framing) -> None:
         super().__init__()
-        self._framing = framing
+        self.framing = framing
+        """How messages are cut."""
         self._decoder: Decoder | None = framing.decoder()
 
     @property
@@ -72,7 +73,7 @@ class PlainSession(Session):
         """Say one message."""
         if not self.sending:
             self._check_sending()
-        data = self._framing.encode(body)
+        data = self.framing.encode(body)
         self._out.append(data)
         self.queued += len(data)
 
@@ -80,12 +81,12 @@ class PlainSession(Session):
         """One message as it goes on the network."""
         if not self.sending:
             self._check_sending()
-        return self._framing.encode(body)
+        return self.framing.encode(body)
 
     def send_many(self, bodies: Sequence[bytes]) -> None:
         """Say several messages."""
         self._check_sending()
-        data = self._framing.encode_many(bodies)
+        data = self.framing.encode_many(bodies)
         if data:
             self._put(data)
 

@@ -1,25 +1,24 @@
 """The plug session: the native protocol, both roles, over `frames`, `parts` and the table of `states`.
 
 The client says preface and HELLO; the server answers preface and WELCOME or REFUSED; then both talk. Payloads of DATA
-are bodies as they are. REQUEST and REPLY begin with the request's id (u32, not 0). PING is answered with PONG by the
-session itself. BYE is the last frame of its sender. A server that hears it may still finish what it was asked; a client
-that hears it answers BYE at once, for the server listens no more. Whoever breaks the protocol is told why in a BYE and
-is not listened to any more.
+are bodies as they are. REQUEST and REPLY begin with the request's id (u32, not 0), POST with its sequence (u64, not 0).
+PING is answered with PONG by the session itself. BYE is the last frame of its sender. A server that hears it may still
+finish what it was asked; a client that hears it answers BYE at once, for the server listens no more. Whoever breaks the
+protocol is told why in a BYE and is not listened to any more.
 
-Rule: a run of DATA, REQUEST or REPLY frames is handled at once; every other kind is handled frame by frame, since it
-may change the state. What is whole before a fault is reported before it, however the stream was cut.
+Rule: a run of DATA, REQUEST, REPLY or POST frames is handled at once; every other kind is handled frame by frame, since
+it may change the state. What is whole before a fault is reported before it, however the stream was cut.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from anyplug.errors import AnyplugError, Broken, Code, ProtocolError
-from anyplug.messages import Data, Ended, Failed, Fault, Hello, Pong, Refusal, Replies, Requests, Welcome
-from anyplug.wire.frames import HEADER, ID_SIZE, PREFACE, FrameDecoder, Kind, encode_frame
-from anyplug.wire.parts import Assembly, cut_ids
+from anyplug.messages import Data, Ended, Fault, Hello, Refusal, Welcome
+from anyplug.wire.frames import PREFACE, FrameDecoder, Kind, encode_frame
+from anyplug.wire.parts import Assembly
+from anyplug.wire.readers import READERS, VERSION, decode, read_content
 from anyplug.wire.sender import PlugSender
 from anyplug.wire.states import Role, State
 
@@ -30,12 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "PlugSession"]
 
-VERSION = 1
-"""The version of the protocol."""
-
-_S = TypeVar("_S", bound=msgspec.Struct)
-_MESSAGES = frozenset({Kind.DATA, Kind.REQUEST, Kind.REPLY})
-_AMONG_PARTS = frozenset({Kind.PING, Kind.PONG, Kind.ERROR, Kind.PART}) | _MESSAGES
+_CONTENT = int(Kind.CONTENT)
+_MESSAGES = frozenset({Kind.DATA, Kind.REQUEST, Kind.REPLY, Kind.POST})
+_AMONG_PARTS = frozenset({Kind.PING, Kind.PONG, Kind.ERROR, Kind.ACK, Kind.NACK, Kind.PART}) | _MESSAGES
 _CUT = {
     State.PREFACE: "before the end of the preface",
     State.HELLO: "before its HELLO",
@@ -115,6 +111,13 @@ class PlugSession(PlugSender):
         row = self._takes.get(kind)
         if row is None:
             raise self._out_of_place(kind)
+        if kind == _CONTENT:
+            if self._assembly is not None:
+                raise self._out_of_place(kind)
+            content = read_content(payloads)
+            self.batches += 1
+            self.happened.append(content)
+            return True
         reader = _READERS[row.reader]
         if kind in _MESSAGES:
             self.batches += 1
@@ -143,18 +146,18 @@ class PlugSession(PlugSender):
     # The readers that the rows of the table name.
 
     def _read_hello(self, payloads: list[bytes]) -> None:
-        hello = _decode(Hello, payloads[0], Kind.HELLO)
+        hello = decode(Hello, payloads[0], Kind.HELLO)
         self._agree(hello.message)
         self.happened.append(hello)
 
     def _read_welcome(self, payloads: list[bytes]) -> None:
-        welcome = _decode(Welcome, payloads[0], Kind.WELCOME)
+        welcome = decode(Welcome, payloads[0], Kind.WELCOME)
         self._agree(welcome.message)
         self._open(State.OPEN)
         self.happened.append(welcome)
 
     def _read_refused(self, payloads: list[bytes]) -> None:
-        refusal = _decode(Refusal, payloads[0], Kind.REFUSED)
+        refusal = decode(Refusal, payloads[0], Kind.REFUSED)
         self.sending = False
         self._why = (refusal.reason, "the peer has refused it")
         self._end()
@@ -163,42 +166,18 @@ class PlugSession(PlugSender):
     def _read_data(self, payloads: list[bytes]) -> None:
         self.happened.append(Data(payloads))
 
-    def _read_requests(self, payloads: list[bytes]) -> None:
-        items, fault = cut_ids(payloads)
-        if items:
-            self.happened.append(Requests(items))
-        if fault is not None:
-            raise fault
-
-    def _read_replies(self, payloads: list[bytes]) -> None:
-        items, fault = cut_ids(payloads)
-        if items:
-            self.happened.append(Replies(items))
-        if fault is not None:
-            raise fault
-
     def _read_parts(self, payloads: list[bytes]) -> None:
         if self._assembly is None:
             self._assembly = Assembly(self._limits)
         self._assembly.add(payloads[0])
-
-    def _read_errors(self, payloads: list[bytes]) -> None:
-        payload = payloads[0]
-        if len(payload) < ID_SIZE:
-            raise ProtocolError(f"an ERROR frame of {len(payload)} bytes has no room for its id")
-        (number,) = HEADER.unpack_from(payload)
-        self.happened.append(Failed(number, _decode(Refusal, payload[ID_SIZE:], Kind.ERROR)))
 
     def _read_pings(self, payloads: list[bytes]) -> None:
         # A peer that does not read what is said to it needs no PONG, and must not be able to pile them up.
         if self.sending and self.queued < self._limits.queue:
             self._put(encode_frame(Kind.PONG, payloads[0]))
 
-    def _read_pongs(self, payloads: list[bytes]) -> None:
-        self.happened.append(Pong(payloads[0]))
-
     def _read_bye(self, payloads: list[bytes]) -> None:
-        refusal = _decode(Refusal, payloads[0], Kind.BYE)
+        refusal = decode(Refusal, payloads[0], Kind.BYE)
         if self.role is Role.CLIENT:
             self.send_eof()
         self._end()
@@ -250,27 +229,18 @@ class PlugSession(PlugSender):
         self._decoder.drop()
 
 
-class _Versioned(msgspec.Struct):
-    """What HELLO and WELCOME of every version hold."""
+def _reporting(name: str) -> Callable[[PlugSession, list[bytes]], None]:
+    """A reader that reports an event and changes nothing else."""
+    read = READERS[name]
 
-    version: int = VERSION
+    def report(session: PlugSession, payloads: list[bytes]) -> None:
+        event, fault = read(payloads)
+        if event is not None:
+            session.happened.append(event)
+        if fault is not None:
+            raise fault
 
-
-def _decode(kind: type[_S], payload: bytes, frame: Kind) -> _S:
-    """The payload of a control frame."""
-    try:
-        if frame is Kind.HELLO or frame is Kind.WELCOME:
-            _check_version(payload)
-        return msgspec.msgpack.decode(payload, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"a {frame.name} frame that cannot be read: {error}") from error
-
-
-def _check_version(payload: bytes) -> None:
-    """The version is judged before all else: the fields of another one may have other types."""
-    found = msgspec.msgpack.decode(payload, type=_Versioned).version
-    if found != VERSION:
-        raise ProtocolError(f"protocol version {found}, known here is {VERSION}", code=Code.UNKNOWN_VERSION)
+    return report
 
 
 _READERS: dict[str, Callable[[PlugSession, list[bytes]], None]] = {
@@ -278,12 +248,9 @@ _READERS: dict[str, Callable[[PlugSession, list[bytes]], None]] = {
     "welcome": PlugSession._read_welcome,
     "refused": PlugSession._read_refused,
     "data": PlugSession._read_data,
-    "requests": PlugSession._read_requests,
-    "replies": PlugSession._read_replies,
     "parts": PlugSession._read_parts,
-    "errors": PlugSession._read_errors,
     "pings": PlugSession._read_pings,
-    "pongs": PlugSession._read_pongs,
     "bye": PlugSession._read_bye,
+    **{name: _reporting(name) for name in READERS},
 }
 """The readers that the rows of the table name."""

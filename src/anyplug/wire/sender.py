@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anyplug.errors import Code, EncodeError, LocalError, TooLarge
-from anyplug.limits import FRAME_MAX, HELLO_MAX
+from anyplug.limits import CHUNK_MAX, FRAME_MAX, HELLO_MAX
 from anyplug.messages import Hello, Refusal, Welcome
-from anyplug.wire.frames import HEADER, ID_SIZE, PREFACE, Kind, encode_frame
+from anyplug.wire.frames import ACK, CONTENT, HEADER, ID_SIZE, PREFACE, SEQUENCE, SEQUENCE_MAX, Kind, encode_frame
 from anyplug.wire.parts import split
 from anyplug.wire.session import Session
 from anyplug.wire.states import TAKES, Role, State
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyplug.limits import Limits
+    from anyplug.messages import Acked
 
 __all__ = ["ID_MAX", "TEXT_MAX", "PlugSender"]
 
@@ -33,6 +34,7 @@ TEXT_MAX = 1000
 """The longest sentence in REFUSED, ERROR and BYE, characters: it fits a control frame in any script."""
 
 _HEAD_AND_ID = Struct(">II")
+_HEAD_AND_SEQUENCE = Struct(">IQ")
 _CLIENT, _SERVER = Role.CLIENT, Role.SERVER  # a member looked up on its class costs more than the rest of the check
 _SHUT = -1
 """Instead of the largest message, while the handshake is not finished: every message is above it."""
@@ -121,7 +123,7 @@ class PlugSender(Session):
         """Say several messages, in order."""
         largest = max(map(len, bodies), default=0)
         if largest > self._largest or not self.sending:
-            self._check_message(largest)
+            self.check_message(largest)
             for body in bodies:
                 self.send_data(body)
             return
@@ -151,8 +153,53 @@ class PlugSender(Session):
             raise LocalError("ERROR goes from server to client; a client that cannot go on ends the conversation")
         if not 0 <= number <= ID_MAX:
             raise LocalError(f"the request id {number}, expected 0 to {ID_MAX}")
-        self._check_message(0)
+        self.check_message(0)
         self._put(encode_frame(Kind.ERROR, HEADER.pack(number) + _refusal(code, text)))
+
+    def send_posts(self, first: int, bodies: Sequence[bytes]) -> None:
+        """Say, as a client, messages that are to be kept; all or none.
+
+        Args:
+            first: the place of the first of them among this producer's posts, 1 to `SEQUENCE_MAX`.
+            bodies: the messages.
+        """
+        if self.role is not _CLIENT:
+            raise LocalError("POST goes from client to server; a server says messages")
+        if not 0 < first <= SEQUENCE_MAX - len(bodies):
+            raise LocalError(f"the sequence {first}, expected 1 to {SEQUENCE_MAX - len(bodies)}")
+        self.check_message(max(map(len, bodies), default=0))
+        pack, size, most = _HEAD_AND_SEQUENCE.pack, SEQUENCE.size, FRAME_MAX - SEQUENCE.size
+        pieces: list[bytes | memoryview] = []
+        for sequence, body in enumerate(bodies, first):
+            if len(body) > most:
+                pieces += split(Kind.POST, SEQUENCE.pack(sequence), body)
+            else:
+                pieces += (pack(Kind.POST << 24 | len(body) + size, sequence), body)
+        self._put(b"".join(pieces))
+
+    def send_ack(self, acked: Acked) -> None:
+        """Say, as a server, that posts are kept."""
+        if self.role is not _SERVER:
+            raise LocalError("ACK goes from server to client")
+        self.check_message(0)
+        self._put(encode_frame(Kind.ACK, ACK.pack(acked.first, acked.count, acked.position, acked.kept)))
+
+    def send_nack(self, sequence: int, code: Code, text: str) -> None:
+        """Say, as a server, that a post was not taken, and which sequence is the next that will be."""
+        if self.role is not _SERVER:
+            raise LocalError("NACK goes from server to client")
+        self.check_message(0)
+        self._put(encode_frame(Kind.NACK, SEQUENCE.pack(sequence) + _refusal(code, text)))
+
+    def content_head(self, transfer: int, index: int, digest: bytes, size: int) -> bytes:
+        """What stands on the network before a chunk of so many bytes; the shell puts the bytes right behind it.
+
+        They are not said here, so that a chunk is never copied. What is `queued` has to go before.
+        """
+        self.check_message(0)
+        if not 0 <= size <= CHUNK_MAX:
+            raise TooLarge("chunk", size=size, limit=CHUNK_MAX)
+        return HEADER.pack(Kind.CONTENT << 24 | CONTENT.size + size) + CONTENT.pack(transfer, index, digest)
 
     def send_ping(self) -> bool:
         """Ask for a sign of life; the answer is heard like any other frame.
@@ -208,12 +255,13 @@ class PlugSender(Session):
         self.queued += size + 4
 
     def _send_large(self, kind: Kind, prefix: bytes, body: bytes) -> None:
-        self._check_message(len(body))
+        self.check_message(len(body))
         pieces = list(split(kind, prefix, body))
         self._out += pieces
         self.queued += sum(map(len, pieces))
 
-    def _check_message(self, size: int) -> None:
+    def check_message(self, size: int) -> None:
+        """Raise what a message of so many bytes would raise now."""
         self._check_sending()
         if not self.opened:
             raise LocalError("the handshake is not finished; messages can be said after WELCOME")

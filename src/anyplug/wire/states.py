@@ -45,7 +45,7 @@ class Row(NamedTuple):
     """One row of the table."""
 
     reader: str
-    """The session's method that reads payloads of this kind: ``_read_<reader>``."""
+    """Who reads payloads of this kind: a method of the session, or one of `anyplug.wire.readers`."""
     next: State
     """The state after it."""
 
@@ -55,6 +55,8 @@ ROWS: dict[Role, dict[tuple[State, Kind], Row]] = {
         (State.HELLO, Kind.HELLO): Row("hello", State.VERDICT),
         (State.OPEN, Kind.DATA): Row("data", State.OPEN),
         (State.OPEN, Kind.REQUEST): Row("requests", State.OPEN),
+        (State.OPEN, Kind.POST): Row("posts", State.OPEN),
+        (State.OPEN, Kind.CONTENT): Row("content", State.OPEN),
         (State.OPEN, Kind.PART): Row("parts", State.OPEN),
         (State.OPEN, Kind.PING): Row("pings", State.OPEN),
         (State.OPEN, Kind.PONG): Row("pongs", State.OPEN),
@@ -67,6 +69,9 @@ ROWS: dict[Role, dict[tuple[State, Kind], Row]] = {
         (State.OPEN, Kind.REPLY): Row("replies", State.OPEN),
         (State.OPEN, Kind.PART): Row("parts", State.OPEN),
         (State.OPEN, Kind.ERROR): Row("errors", State.OPEN),
+        (State.OPEN, Kind.ACK): Row("acks", State.OPEN),
+        (State.OPEN, Kind.NACK): Row("nacks", State.OPEN),
+        (State.OPEN, Kind.CONTENT): Row("content", State.OPEN),
         (State.OPEN, Kind.PING): Row("pings", State.OPEN),
         (State.OPEN, Kind.PONG): Row("pongs", State.OPEN),
         (State.OPEN, Kind.BYE): Row("bye", State.ENDED),
