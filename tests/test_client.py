@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import anyplug
-from anyplug import AddressError, ConnectError, Connection, Limits, LocalError
+from anyplug import AddressError, ConnectError, Connection, Limits, LocalError, Timeout
 from anyplug.messages import Welcome
 from anyplug.services import default_services
+from anyplug.services.base import conversation
 from anyplug.wire import PlugSession, Role
 from tests.server.serving import serve
 
@@ -176,3 +177,23 @@ async def test_a_plain_server_of_the_standard_library_is_a_peer_too() -> None:
         await peer.send_eof()
         assert [message async for message in peer] == ["C"]
     listener.close()
+
+
+async def test_a_question_to_a_peer_that_takes_nothing_keeps_its_timeout() -> None:
+    done = asyncio.Event()
+
+    async def deaf(peer: anyplug.Connection[bytes]) -> None:
+        await done.wait()
+
+    async with serve("plug://127.0.0.1:0", services=(conversation("deaf", deaf),)) as server:
+        async with anyplug.connect(f"{server.addresses[0]}/deaf", codec="bytes", type=bytes) as peer:
+            filling = asyncio.ensure_future(peer.send_many([b"x" * 100_000] * 200))  # more than the network holds
+            while not peer._link.writing_paused:
+                await asyncio.sleep(0)
+            with pytest.raises(Timeout, match="an answer"):
+                await peer.ask(b"?", timeout=0.05)
+            with pytest.raises(Timeout, match="an answer"):
+                await peer.ask_many([b"?", b"?"], timeout=0.05)
+            filling.cancel()
+            peer.abort()
+            done.set()

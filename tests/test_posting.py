@@ -294,3 +294,29 @@ async def test_a_raw_client_without_the_protocol_sees_nothing_of_it(keeper: tupl
     client.end()
     assert await client.hear_all() == b""
     await client.close()
+
+
+@FACES
+async def test_a_break_in_the_middle_of_many_is_raised_and_nothing_more_is_said(
+    face: type[Async], keeper: tuple[Keeper, str]
+) -> None:
+    made, address = keeper
+    made.gate.clear()
+    async with face(address, codec="bytes") as peer:
+        posting = asyncio.ensure_future(peer.post_many([b"x" * 50_000] * 400))  # more than the network holds
+        await made.until(1, made.posted)
+        (link,) = made_links(made)
+        link.abort()
+        with pytest.raises((Broken, ConnectionClosed)):
+            await posting
+        made.gate.set()
+
+
+@FACES
+async def test_a_peer_that_takes_nothing_makes_a_post_late(face: type[Async], keeper: tuple[Keeper, str]) -> None:
+    made, address = keeper
+    made.gate.clear()
+    async with face(address, codec="bytes") as peer:
+        with pytest.raises(Timeout, match="the acknowledgement of a post"):
+            await peer.post_many([b"x" * 50_000] * 400, timeout=0.3)
+        made.gate.set()

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from anyplug.errors import Broken, Code, ConnectionClosed
-from anyplug.intake import Intake, expire
+from anyplug.intake import Intake, expire, room
 from anyplug.posting import post
 from anyplug.transport.link import GATHER
 from anyplug.transport.turns import crowded
@@ -186,11 +186,12 @@ class Connection(Generic[T]):
             ConnectionClosed, Broken, EncodeError, TooLarge, DecodeError: as in `send` and `receive`.
         """
         link = self._link
+        over = link.loop.time() + timeout
         if link.writing_paused:
-            await self._room()
+            await room(link, over, "an answer", timeout)
         number, future = self._intake.open_ask(self._codec.encode(message))
         link.flush_soon()
-        timer = link.loop.call_later(timeout, expire, [future], "an answer", timeout)
+        timer = link.loop.call_at(over, expire, [future], "an answer", timeout)
         try:
             body = await future
         finally:
@@ -205,7 +206,8 @@ class Connection(Generic[T]):
         """
         numbers: list[int] = []
         futures: list[asyncio.Future[bytes]] = []
-        timer = self._link.loop.call_later(timeout, expire, futures, "an answer", timeout)
+        over = self._link.loop.time() + timeout
+        timer = self._link.loop.call_at(over, expire, futures, "an answer", timeout)
         try:
             for message in messages:
                 number, future = self._intake.open_ask(self._codec.encode(message))
@@ -213,7 +215,7 @@ class Connection(Generic[T]):
                 futures.append(future)
                 self._link.flush_soon()
                 if self._link.writing_paused:
-                    await self._room()
+                    await room(self._link, over, "an answer", timeout)
             return self._codec.decode_many([await future for future in futures])
         finally:
             timer.cancel()

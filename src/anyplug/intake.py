@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anyplug.wire import OpenPosts, PlugSession
     from anyplug.wire.inbound import Outcome
 
-__all__ = ["Intake", "expire", "refuse_stray", "settle"]
+__all__ = ["Intake", "expire", "refuse_stray", "room", "settle"]
 
 T = TypeVar("T")
 
@@ -245,6 +245,25 @@ def refuse_stray(link: Link, event: Posts | Content) -> None:
         session.send_error(0, Code.UNSUPPORTED, "this service takes no files")
     if session.queued > link.limits.queue:
         link.finish(Code.SLOW, "what nobody keeps here is said again and again, and its refusals are not taken")
+
+
+async def room(link: Link, over: float, what: str, seconds: float) -> None:
+    """Wait until the peer takes bytes again.
+
+    Args:
+        link: whose peer.
+        over: until when, in the time of the loop.
+        what: what is waited for in all, for the error.
+        seconds: how long in all.
+
+    Raises:
+        Timeout: it takes none until then.
+    """
+    try:
+        async with asyncio.timeout_at(over):
+            await link.room()
+    except TimeoutError:
+        raise Timeout(what, seconds) from None
 
 
 def expire(futures: list[asyncio.Future[T]], what: str, seconds: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from anyplug.errors import LocalError
-from anyplug.intake import expire
+from anyplug.intake import expire, room
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,6 +18,8 @@ __all__ = ["chunks", "post"]
 
 GATHER: Final = 64 * 1024
 """Bytes of posts that are said in one go, at most (one alone may be larger)."""
+
+_WHAT: Final = "the acknowledgement of a post"
 
 MANY: Final = 1000
 """Posts that are said in one go, at most: as many as a server commits together."""
@@ -35,16 +37,17 @@ async def post(intake: Intake[Any], bodies: Sequence[bytes], timeout: float) -> 
     waiting: list[tuple[int, asyncio.Future[list[int]]]] = []
     futures: list[asyncio.Future[list[int]]] = []
     _check(intake, max(map(len, bodies), default=0))
-    timer = link.loop.call_later(timeout, expire, futures, "the acknowledgement of a post", timeout)
+    over = link.loop.time() + timeout
+    timer = link.loop.call_at(over, expire, futures, _WHAT, timeout)
     try:
         for chunk in chunks(bodies):
             if futures and futures[-1].done():
-                futures[-1].result()  # a refusal: what comes behind would be refused, too
+                futures[-1].result()  # a refusal or the end: what comes behind would fare no better
             waiting.append(_open(intake, chunk))
             futures.append(waiting[-1][1])
             link.flush_soon()
             if link.writing_paused:
-                await link.room()
+                await room(link, over, _WHAT, timeout)
         return [position for future in futures for position in await future]
     finally:
         timer.cancel()
@@ -67,15 +70,9 @@ def _check(intake: Intake[Any], largest: int) -> None:
 
 def _open(intake: Intake[Any], bodies: Sequence[bytes]) -> tuple[int, asyncio.Future[list[int]]]:
     """Say posts; the sequence of the first, and the future of their positions."""
-    if intake.end is not None:
-        raise intake.why_closed()
     future: asyncio.Future[list[int]] = intake.link.loop.create_future()
     first = intake.posts.open(len(bodies), future)
-    try:
-        cast("PlugSession", intake.link.session).send_posts(first, bodies)
-    except BaseException:
-        intake.posts.forget(first)
-        raise
+    cast("PlugSession", intake.link.session).send_posts(first, bodies)
     return first, future
 
 

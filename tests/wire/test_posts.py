@@ -92,15 +92,6 @@ def test_who_gave_up_is_not_told_and_the_order_stays() -> None:
     assert [who for who, _ in posts.nacked(Nacked(1, Refusal(Code.BUSY)))] == ["b"]
 
 
-def test_what_was_never_said_is_forgotten_with_its_sequence() -> None:
-    posts = opened(1)
-    first = posts.open(5, "b")
-    posts.forget(first)
-    assert (posts.next, len(posts)) == (2, 1)
-    posts.forget(77)
-    assert posts.open(1, "c") == 2
-
-
 def test_at_the_end_all_who_wait_are_named_once() -> None:
     posts = opened(1, 1, 1)
     posts.give_up(2)

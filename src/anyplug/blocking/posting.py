@@ -33,7 +33,7 @@ def post(pump: Pump[Any], bodies: Sequence[bytes], timeout: float | None, *, pos
         try:
             for chunk in chunks(bodies):
                 if waiting and waiting[-1][1].done:
-                    _positions(waiting[-1][1])  # a refusal: what comes behind would be refused, too
+                    _positions(waiting[-1][1])  # a refusal or the end: what comes behind would fare no better
                 waiting.append(_open(pump, chunk))
                 if not pump.say(deadline):
                     raise _late(timeout)
@@ -50,17 +50,9 @@ def post(pump: Pump[Any], bodies: Sequence[bytes], timeout: float | None, *, pos
 
 
 def _open(pump: Pump[Any], bodies: Sequence[bytes]) -> tuple[int, Waiter]:
-    line = pump.line
-    line.check()
-    if line.inbound.end is not None:
-        raise line.inbound.end.with_traceback(None)
     waiter = Waiter()
-    first = line.inbound.posts.open(len(bodies), waiter)
-    try:
-        cast("PlugSession", line.session).send_posts(first, bodies)
-    except BaseException:
-        line.inbound.posts.forget(first)
-        raise
+    first = pump.line.inbound.posts.open(len(bodies), waiter)
+    cast("PlugSession", pump.line.session).send_posts(first, bodies)
     return first, waiter
 
 

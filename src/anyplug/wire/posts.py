@@ -63,12 +63,6 @@ class OpenPosts(Generic[W]):
         self._runs.append(_Run(first, self.next - 1, waiter))
         return first
 
-    def forget(self, first: int) -> None:
-        """The newest run, which begins at ``first``, was never said."""
-        if self._runs and self._runs[-1].first == first:
-            self._runs.pop()
-            self.next = first
-
     def give_up(self, first: int) -> None:
         """Nobody waits for this run any more. What becomes of it is unknown to them."""
         for run in self._runs or ():
