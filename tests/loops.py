@@ -29,11 +29,16 @@ class GuardedLoop(uvloop.Loop):
         task = asyncio.ensure_future(future, loop=self)
         if self.patience is None:
             return super().run_until_complete(task)
-        over = self.call_later(self.patience, task.cancel)
+        late: list[bool] = []
+
+        def expire() -> None:
+            late.append(task.cancel())
+
+        over = self.call_later(self.patience, expire)
         try:
             return super().run_until_complete(task)
         except asyncio.CancelledError as error:
-            if over.when() > self.time():
+            if not late:
                 raise
             raise TimeoutError(f"the test hung for {self.patience} s where it was cancelled") from error
         finally:

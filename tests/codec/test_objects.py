@@ -56,7 +56,8 @@ def test_every_scalar_that_hashes_is_a_key_and_an_item_of_a_set(value: Any) -> N
         assert [*map(type, CODEC.decode(CODEC.encode({value: 1})))] == [type(value)]
 
 
-DATES = st.datetimes(timezones=st.none() | st.timezones() | st.just(dt.UTC)) | st.dates() | st.timedeltas()
+ZONES = st.sampled_from([None, dt.UTC, *map(ZoneInfo, ("Europe/Zurich", "Asia/Kolkata", "America/St_Johns"))])
+DATES = st.datetimes(timezones=ZONES) | st.dates() | st.timedeltas()
 ATOMS = (
     st.none()
     | st.booleans()
@@ -75,6 +76,7 @@ ATOMS = (
 KEYS = st.recursive(
     ATOMS.filter(lambda value: not is_nan(value)),
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3),
+    max_leaves=6,
 )
 OBJECTS = st.recursive(
     ATOMS | KEYS,
@@ -85,6 +87,7 @@ OBJECTS = st.recursive(
         | st.sets(KEYS, max_size=5)
         | st.lists(inner, max_size=5).map(collections.deque)
     ),
+    max_leaves=12,
 )
 
 

@@ -404,7 +404,6 @@ def run(mutant: Mutant, folder: Path) -> tuple[int, str]:
             "pytest",
             "-x",
             "-q",
-            "--timeout=80",
             "-p",
             "no:cacheprovider",
             "-p",
@@ -418,14 +417,14 @@ def run(mutant: Mutant, folder: Path) -> tuple[int, str]:
         text=True,
     ) as process:
         try:
-            out, _ = process.communicate(timeout=8 if mutant.hangs else 90)
+            out, _ = process.communicate(timeout=8 if mutant.hangs else 50)
         except subprocess.TimeoutExpired:
             process.kill()
             return (1, "failed: it hangs") if mutant.hangs else (-1, process.communicate()[0])
         return process.returncode, out
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
 def test_a_broken_promise_is_caught(mutant: Mutant, tmp_path: Path) -> None:
     status, out = run(mutant, tmp_path)
