@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMITS = FileLimits(free=0)
 
 
-def whole(path: Path) -> bool:
+def has_data(path: Path) -> bool:
     """Whether a file holds the data; a comparison in an assertion would be explained byte by byte, which takes long."""
     return path.read_bytes() == DATA
 
@@ -97,7 +97,7 @@ async def judge(folder: Path, how: str, said: list[str]) -> set[str]:
             return names
         assert acknowledged <= names
         if mine and mine in acknowledged:
-            assert whole(folder / mine)
+            assert has_data(folder / mine)
         if how == "small":
             again = [Small(Offer(label=f"s/{n}"), data) for n, data in enumerate(SMALLS)]
             assert [getattr(each, "name", each) for each in await store.put_many(again, now=3)] == [
@@ -105,7 +105,7 @@ async def judge(folder: Path, how: str, said: list[str]) -> set[str]:
             ]
         else:
             await carry_on(store, said, replace=how == "replace")
-            assert whole(folder / mine)
+            assert has_data(folder / mine)
         assert len(await store.list()) == {"upload": 2, "replace": 1, "small": 6}[how]
         assert list(await store.check()) == []
         assert list(await store.transfers()) == []
