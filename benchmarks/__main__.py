@@ -28,6 +28,7 @@ from benchmarks import (
     sockets,
     start,
     talk,
+    workers,
 )
 from benchmarks.processes import Process
 
@@ -39,6 +40,7 @@ QUESTIONS = {
     for question in (
         request_answer.QUESTION,
         request_answer.LARGE_QUESTION,
+        workers.QUESTION,
         framed.QUESTION,
         growth.QUESTION,
         growth.LARGE_QUESTION,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.servers import Server
     from benchmarks.talks import Talk
 
-__all__ = ["SIZE", "ask", "contestant", "measure", "with_server"]
+__all__ = ["SIZE", "ask", "command", "contestant", "measure", "with_server"]
 
 SIZE = 100
 WARM = 0.1
@@ -27,8 +27,13 @@ WARM = 0.1
 
 def ask(port: str, talk: Talk, seconds: float, *options: object) -> dict[str, float]:
     """Run the load against a port; returns what it measured."""
+    return run_json(command(port, talk, seconds, *options))
+
+
+def command(port: str, talk: Talk, seconds: float, *options: object) -> list[str]:
+    """What starts the load against a port."""
     times = ["-w", str(min(WARM, seconds)), "-s", str(seconds)]
-    return run_json([build("load.c"), *talk.options(port), *times, *map(str, options)])
+    return [build("load.c"), *talk.options(port), *times, *map(str, options)]
 
 
 def with_server(server: Server, use: Callable[[Process, str], Sample]) -> Sample:

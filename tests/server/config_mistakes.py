@@ -11,6 +11,8 @@ __all__ = ["MISTAKES"]
 
 _KINDS: Final = ", ".join(KINDS)
 
+_SECTIONS: Final = "listen, workers, server, limits, socket, store, services, listeners"
+
 LISTENER: Final = """[services.clock]
 kind = "echo"
 [[listeners]]
@@ -22,7 +24,7 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
     "a misspelt section": ("[limit]\n", "1: limit: there is no such key; did you mean `limits`?"),
     "an unknown section": (
         "[colours]\n",
-        "1: colours: there is no such key; keys here are listen, server, limits, socket, store, services, listeners",
+        f"1: colours: there is no such key; keys here are {_SECTIONS}",
     ),
     "a misspelt limit": (
         "[limits]\n\nmassage = 1\n",
@@ -37,6 +39,16 @@ MISTAKES: Final[dict[str, tuple[str | bytes, str]]] = {
         "1: token_file: there is no such key; did you mean `server.token_file`?",
     ),
     "a section that is no table": ("limits = 3\n", "1: limits: expected a table, [limits], found a whole number"),
+    "no workers": ("workers = 0\n", '1: workers: expected a whole number from 1 to 256, or "auto", found 0'),
+    "too many workers": ("workers = 257\n", '1: workers: expected a whole number from 1 to 256, or "auto", found 257'),
+    "workers of another word": (
+        '\nworkers = "all"\n',
+        '2: workers: expected a whole number from 1 to 256, or "auto", found "all"',
+    ),
+    "workers that are no number": (
+        "workers = true\n",
+        '1: workers: expected a whole number from 1 to 256, or "auto", found true',
+    ),
     "a wrong type": (
         '[limits]\nparts = "many"\n',
         "2: limits.parts: expected a whole number, found a text",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import anyplug
 from anyplug import BindError, Code, ConnectionClosed, Limits, LocalError, Refused
+from anyplug.server.lifecycle import new_loop
 from anyplug.server.listener import TURN_AWAY_MOST
 from anyplug.services import default_services
 from anyplug.services.base import conversation, reply
@@ -19,6 +21,8 @@ from tests.server.serving import LogRecords, PlugClient, RawClient, port_of, ser
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anyplug import Server
 
 PLUG = "plug://127.0.0.1:0"
 SERVICES = tuple(default_services())
@@ -421,3 +425,53 @@ async def test_a_hello_or_a_name_that_comes_while_draining_is_refused() -> None:
         assert await menu.hear_all() == b"going_away: this server is stopping; try again in a while\n"
         await client.close()
         await menu.close()
+
+
+def options_of(server: Server) -> tuple[int, ...]:
+    """What is set on the server's end of its only connection."""
+    (link,) = server._context.links
+    sock = link.transport.get_extra_info("socket")
+    return (
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+    )
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_every_connection_has_the_options_whoever_opened_the_listener(adopted: bool) -> None:
+    service = reply("up", up)
+    passed = socket.create_server(("127.0.0.1", 0))
+    passed.setblocking(False)
+    address = f"tcp://127.0.0.1:{passed.getsockname()[1]}/up"
+
+    def adopt(server: Server) -> None:
+        server.adopt([("", passed)])
+
+    if not adopted:
+        passed.close()
+        address = "tcp://127.0.0.1:0/up"
+    async with serve(address, services=(service,), set_up=adopt if adopted else None) as server:
+        async with anyplug.connect(f"{server.addresses[0]}", type=str) as peer:
+            assert await peer.ask("x") == "X"
+            assert options_of(server) == (1, 1, 20, 5, 4, 40_000)
+
+
+@pytest.mark.parametrize("turns", range(7))
+def test_a_connection_that_comes_and_goes_while_the_server_drains_does_not_hold_it_up(turns: int) -> None:
+    """At each turn of the loop a connection is another step further in."""
+
+    async def drained() -> int:
+        server = anyplug.Server()
+        server.add(reply("up", up))
+        address = server.listen("tcp://127.0.0.1:0/up?framing=lines")
+        socket.create_connection(("127.0.0.1", port_of(address))).close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await server.drain(2.0)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(drained()) == 0

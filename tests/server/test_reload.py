@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,11 +50,11 @@ class Running:
         config = load(str(self.file))
         self.server = build(config, log=self.records.log())
         self.reloader = Reloader(
-            self.server,
+            partial(apply, self.server),
             str(self.file),
             config,
+            read=None if change is None else lambda: change(load(str(self.file))),
             log=self.records.log(),
-            change=change,
             told=self.outcomes.append,
         )
         return apply(self.server, config).opened

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,14 +17,17 @@ from anyplug.address import Address
 from anyplug.cli.faults import INTERRUPTED, OK, USAGE, explain
 from anyplug.cli.options import json_option
 from anyplug.cli.output import Output
-from anyplug.cli.serve_talk import Talk
+from anyplug.cli.serve_talk import Standing, Talk
 from anyplug.errors import ConfigError
-from anyplug.server.config import Config, ListenerConfig, StoreConfig, load, read_token
+from anyplug.server.config import Config, ListenerConfig, StoreConfig, read_config, read_token
 from anyplug.server.config_listeners import DEFAULT_ADDRESS, read_address
+from anyplug.server.config_reader import ConfigText, read_text
 from anyplug.server.lifecycle import live, new_loop
 from anyplug.server.listeners import spot_of
 from anyplug.server.logs import JsonFormatter, LineFormatter
 from anyplug.server.reload import Outcome, Reloader, apply, build
+from anyplug.server.workers_config import check_workers
+from anyplug.server.workers_count import read_workers
 from anyplug.services.files import open_depots
 from anyplug.transport.inherited import inherited_sockets
 
@@ -46,6 +50,7 @@ class _Given(NamedTuple):
     store: str = ""
     announce: bool = False
     announce_name: str = ""
+    workers: int = 0
 
     def changed(self, config: Config) -> Config:
         """The file's configuration with what the command line says.
@@ -60,7 +65,9 @@ class _Given(NamedTuple):
             announce=config.server.announce or self.announce or bool(self.announce_name),
             announce_name=self.announce_name or config.server.announce_name,
         )
-        config = msgspec.structs.replace(config, server=server, listeners=self._listeners(config))
+        config = msgspec.structs.replace(
+            config, server=server, listeners=self._listeners(config), workers=self.workers or config.workers
+        )
         if self.store:
             store = (
                 StoreConfig(kind="memory")
@@ -83,6 +90,14 @@ class _Given(NamedTuple):
         return (*kept, *given)
 
 
+def _workers(context: click.Context, option: click.Parameter, value: str | None) -> int:
+    """The number of workers that was given; 0 where none was."""
+    try:
+        return 0 if value is None else read_workers(int(value) if value.isdecimal() else value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+
+
 @click.command(
     "serve",
     short_help="Serve named services to any client.",
@@ -96,6 +111,7 @@ class _Given(NamedTuple):
 @click.option("--listen", multiple=True, metavar="ADDRESS", help="Listen here too; HOST[:PORT] means plug. Repeatable.")
 @click.option("--token-file", default="", metavar="FILE", help="A file with the token that clients must show.")
 @click.option("--store", default="", metavar="FOLDER", help="Keep messages and values here; or: memory.")
+@click.option("--workers", default=None, metavar="N", callback=_workers, help="Processes that serve; or: auto.")
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine though nothing protects it.")
 @click.option("--announce", is_flag=True, help="Announce the server in the local network, for `anyplug find`.")
 @click.option("--announce-name", default="", metavar="NAME", help="Announce it under this name; that of this machine.")
@@ -108,6 +124,7 @@ def command(
     listen: tuple[str, ...],
     token_file: str,
     store: str,
+    workers: int,
     insecure: bool,
     announce: bool,
     announce_name: str,
@@ -121,12 +138,16 @@ def command(
     Without FILE it is ./anyplug.toml, where there is one; else one service of each kind on plug://127.0.0.1:7584.
 
     SIGTERM and Ctrl-C let conversations end (10 s, limits.drain), a second one ends at once. SIGHUP reads FILE again.
+
+    --workers N serves with N processes on the same ports, for services that keep nothing: greet, reply, echo. Each has
+    its part of limits.connections. A worker that ends is replaced.
     """
     output = Output(json=json)
-    given = _Given(listen, token_file, insecure, log or "", store, announce, announce_name)
+    given = _Given(listen, token_file, insecure, log or "", store, announce, announce_name, workers)
     path = file or (DEFAULT_FILE if Path(DEFAULT_FILE).is_file() else "")
     try:
-        config = given.changed(load(path) if path else _default())
+        config, text = _read(path, given)
+        check_workers(config, text, count=config.workers)
     except ConfigError as error:
         output.error(explain(error))
         return USAGE
@@ -136,6 +157,12 @@ def command(
         logging.getLogger("anyplug").warning("config_warning", extra={"fields": {"problem": warning}})
     talk = Talk(output, quiet=quiet or structured)
     announcer = _announcer(config, talk)
+    if config.workers > 1:
+        from anyplug.cli.serve_workers import serve_workers
+
+        return serve_workers(
+            config, talk, announcer, output, path=path, read=lambda text: given.changed(read_config(text))
+        )
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_serve(config, talk, announcer, path=path, given=given))
 
@@ -165,7 +192,7 @@ async def _serve(config: Config, talk: Talk, announcer: Announcer | None, *, pat
         server.adopt(inherited_sockets(os.environ, os.getpid()))
         apply(server, config)
         server.disown()
-        talk.ready(server, kinds, token=bool(config.token))
+        talk.ready(Standing(server.addresses, server.services, server.store), kinds, token=bool(config.token))
         if announcer is not None:
             announcer.announce(server)
 
@@ -181,11 +208,22 @@ async def _serve(config: Config, talk: Talk, announcer: Announcer | None, *, pat
         if announcer is not None:
             farewell.append(asyncio.ensure_future(announcer.close()))
 
-    reloader = Reloader(server, path, config, change=given.changed, told=reloaded)
+    read = partial(_read, path, given)
+    reloader = Reloader(partial(apply, server), path, config, read=lambda: read()[0], told=reloaded)
     end = await live(server, start=begin, reload=reloader if path else None, stopping=stopping)
     await asyncio.gather(*farewell)
     talk.stopped(end)
     return INTERRUPTED if end.forced else OK
+
+
+def _read(path: str, given: _Given) -> tuple[Config, ConfigText | None]:
+    """The configuration as it is to be, and the text of its file, where there is one.
+
+    Raises:
+        AddressError, ConfigError: a mistake in it.
+    """
+    text = ConfigText(path, read_text(path)) if path else None
+    return given.changed(_default() if text is None else read_config(text)), text
 
 
 def _default() -> Config:

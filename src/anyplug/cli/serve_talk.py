@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyplug.address import Address
 from anyplug.cli.colour import paint, wants_colour
@@ -24,13 +24,26 @@ if TYPE_CHECKING:
     from anyplug.netinfo.announce import Announced
     from anyplug.server.lifecycle import End
     from anyplug.server.reload import Outcome
-    from anyplug.server.server import Server
+    from anyplug.services.base import Service
 
-__all__ = ["Talk"]
+__all__ = ["Standing", "Talk"]
 
 _LOGGER = logging.getLogger("anyplug")
 
 _HEADS = ("address", "service", "framing, codec")
+
+
+class Standing(NamedTuple):
+    """What is served."""
+
+    addresses: Sequence[str]
+    """With the ports as bound."""
+    services: Sequence[Service]
+    """By name."""
+    store: str
+    """As `Server.store`."""
+    workers: Sequence[int] = ()
+    """The processes that serve, where they are several."""
 
 
 class Talk:
@@ -48,23 +61,26 @@ class Talk:
         self._quiet = quiet or output.json
         self._shown = Shown(self._write)
 
-    def ready(self, server: Server, kinds: Mapping[str, str], *, token: bool) -> None:
+    def ready(self, standing: Standing, kinds: Mapping[str, str], *, token: bool) -> None:
         """Everything listens."""
-        addresses = list(map(Address.parse, server.addresses))
+        addresses = list(map(Address.parse, standing.addresses))
         exposed = [str(each) for each in addresses if _is_exposed(each, token=token)]
         for address in addresses:
-            self._listening(address, server, kinds)
+            self._listening(address, standing.services, kinds)
         if exposed:
             self._event("insecure", addresses=exposed)
-        self._event("ready", store=server.store)
+        self._event("ready", store=standing.store, **({"workers": standing.workers} if standing.workers else {}))
         if exposed and self._quiet:
             _LOGGER.warning("insecure", extra={"fields": {"addresses": ", ".join(exposed)}})
-        rows = [row(address, server.services) for address in addresses]
+        rows = [row(address, standing.services) for address in addresses]
         self._table(rows)
-        if server.store == "memory":
+        if standing.workers:
+            pids = ", ".join(map(str, standing.workers))
+            self._say(f"\n{len(standing.workers)} workers: processes {pids}.")
+        if standing.store == "memory":
             self._say("\nMessages and values are kept in memory: they are gone when the server ends.")
-        elif server.store:
-            self._say(f"\nMessages and values are kept in {escape(server.store)}, synced.")
+        elif standing.store:
+            self._say(f"\nMessages and values are kept in {escape(standing.store)}, synced.")
         hints = [text for address in addresses if (text := hint(address, kinds))]
         if hints:
             self._say("\nIn a second terminal:", *(f"  {text}" for text in hints))
@@ -91,6 +107,14 @@ class Talk:
                 f"only this machine can reach {where}; others need another listener, such as 0.0.0.0:7584 with a token"
             )
             self._warn("announced_in_vain", f"Nobody else can use that: {problem}.", problem)
+
+    def worker_lost(self, number: int, pid: int, how: str, again: float) -> None:
+        """A worker has ended; another takes its place in so many seconds. People have it from the log."""
+        self._event("worker_lost", worker=number, pid=pid, how=how, again=again)
+
+    def worker_replaced(self, number: int, pid: int) -> None:
+        """A new worker listens."""
+        self._event("worker_replaced", worker=number, pid=pid)
 
     def show(self, topic: str, message: str) -> None:
         """A service shows a message of a peer; neither is escaped yet."""
@@ -144,8 +168,8 @@ class Talk:
         if outcome.restart:
             self._say(f"  from the next start: {', '.join(outcome.restart)}")
 
-    def _listening(self, address: Address, server: Server, kinds: Mapping[str, str]) -> None:
-        shown = row(address, server.services)
+    def _listening(self, address: Address, services: Sequence[Service], kinds: Mapping[str, str]) -> None:
+        shown = row(address, services)
         fields = {"service": shown.service, "speaks": shown.speaks, "try": hint(address, kinds)}
         self._event("listening", address=str(address), **{name: text for name, text in fields.items() if text})
 

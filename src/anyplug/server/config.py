@@ -3,6 +3,7 @@
 ::
 
     listen = ["plug://127.0.0.1:7584"]  # every service, to clients that speak plug, and to nc
+    workers = 4  # processes; or "auto", one for each processor
 
     [server]
     token_file = "token"  # what entitles clients; beside this file
@@ -51,6 +52,7 @@ from anyplug.errors import AddressError, ConfigError, LocalError
 from anyplug.limits import DEFAULTS, Limits
 from anyplug.server.config_listeners import DEFAULT_ADDRESS, ListenerConfig, read_listeners
 from anyplug.server.config_reader import ConfigText, choose, nearest, read_text
+from anyplug.server.workers_count import read_workers
 from anyplug.services import KINDS, Facilities
 from anyplug.store import MemoryStore
 from anyplug.transport.options import DEFAULT_OPTIONS, SocketOptions
@@ -79,7 +81,7 @@ __all__ = [
 TOKEN_MAX: Final = 1024
 """The longest token, bytes: a HELLO has to hold it."""
 
-_SECTIONS: Final = ("listen", "server", "limits", "socket", "store", "services", "listeners")
+_SECTIONS: Final = ("listen", "workers", "server", "limits", "socket", "store", "services", "listeners")
 
 _AT_LEAST_ONE: Final = ("message", "parts", "nesting", "queue", "requests", "connections", "connections_per_address")
 
@@ -186,6 +188,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """By name. Read-only."""
     listeners: tuple[ListenerConfig, ...] = ()
     """Those of ``listen``, then those of ``[[listeners]]``."""
+    workers: int = 1
+    """Processes that serve; see `anyplug.server.workers_config` for what they can share."""
     token: str = ""
     """What the token file holds."""
     warnings: tuple[str, ...] = ()
@@ -239,9 +243,17 @@ def read_config(text: ConfigText) -> Config:
         store=text.struct(StoreConfig, data.get("store", {}), ("store",), elsewhere=_ELSEWHERE),
         services=services,
         listeners=read_listeners(text, made, limits),
+        workers=_read_workers(text),
         token=_read_token(text, server.token_file, warnings),
         warnings=tuple(warnings),
     )
+
+
+def _read_workers(text: ConfigText) -> int:
+    try:
+        return read_workers(text.data.get("workers", 1))
+    except ValueError as error:
+        raise text.mistake(("workers",), str(error)) from None
 
 
 def _check_announcement(text: ConfigText, server: ServerConfig) -> None:

@@ -104,6 +104,7 @@ class ConfigText:
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self.text = text
         self.data, self._lines = self._parse(text.replace("\r\n", "\n"))
 
     def _parse(self, text: str) -> tuple[dict[str, Any], dict[Key, int]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anyplug.address import Address
     from anyplug.server.server import Server
 
-__all__ = ["End", "live", "new_loop", "run"]
+__all__ = ["End", "end_in_order", "live", "new_loop", "run"]
 
 
 class End(NamedTuple):
@@ -101,14 +101,19 @@ async def live(
         notifier.stopping()
         if stopping is not None:
             stopping()
-        cut = await _first(server.drain(), force.wait())
-        if force.is_set():
-            cut = await server.drain(0)
-        return End(forced=force.is_set(), cut=cut if isinstance(cut, int) else 0)
+        return await end_in_order(server, force)
     finally:
         watchdog.cancel()
         for number in handlers:
             loop.remove_signal_handler(number)
+
+
+async def end_in_order(server: Server, force: asyncio.Event) -> End:
+    """Drain, but end at once when `force` is set."""
+    cut = await _first(server.drain(), force.wait())
+    if force.is_set():
+        cut = await server.drain(0)
+    return End(forced=force.is_set(), cut=cut if isinstance(cut, int) else 0)
 
 
 def _status(server: Server) -> str:

@@ -7,29 +7,31 @@ closed; telling is bounded too.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from anyplug.errors import BindError
+from anyplug.errors import BindError, Code
+from anyplug.server.context import STOPPING
 from anyplug.server.doors import Door, PlainDoor, PlugDoor
 from anyplug.transport.accept import Acceptor
 from anyplug.transport.bind import Bound, bind
 from anyplug.transport.link import Link
 from anyplug.transport.names import SockAddr, host_of
-from anyplug.transport.options import SocketOptions, apply_stream_options
+from anyplug.transport.options import SocketOptions, apply_stream_options, passes_on
 from anyplug.transport.packets import PacketTransport
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from anyplug.address import Address
     from anyplug.server.admission import Admission
     from anyplug.server.context import Context
     from anyplug.transport.inherited import Inherited
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "check_descriptor"]
 
 TURN_AWAY_MOST = 128
 """Peers that are being told ``busy`` at once. More are closed without a word, for each costs a descriptor for a
@@ -60,8 +62,9 @@ class Listener:
         self._door = self._make_door(address)
         self._acceptors: list[Acceptor] = []
         self._bound: Bound | None = None
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], tuple[socket.socket, partial[None]]] = {}
         self._turning_away = 0
+        self._passes_on = False
 
     def open(self, inherited: Inherited | None = None) -> None:
         """Bind and accept.
@@ -73,10 +76,12 @@ class Listener:
             BindError: the address cannot be listened on.
         """
         self._bound = bind(self.address, options=self._options, inherited=inherited)
-        self._check_kind(self._bound)
+        check_descriptor(self._bound)
         self.address = self._bound.address
+        self._passes_on = all(passes_on(sock, self._options) for sock in self._bound.sockets)
         loop = asyncio.get_running_loop()
-        self._acceptors = [Acceptor(loop, sock, self._accept, self._trouble) for sock in self._bound.sockets]
+        accept = partial(self._accept, loop)
+        self._acceptors = [Acceptor(loop, sock, accept, self._trouble) for sock in self._bound.sockets]
 
     def prepare(self, address: Address) -> Callable[[], None]:
         """What makes new connections meet another service, framing or codec at this socket.
@@ -95,13 +100,6 @@ class Listener:
     def _make_door(self, address: Address) -> Door:
         return PlugDoor(self._context) if address.is_plug else PlainDoor(address, self._context)
 
-    def _check_kind(self, bound: Bound) -> None:
-        """Refuse an inherited descriptor of another kind than the address can say."""
-        if self.address.fd >= 0 and bound.kind != "stream":
-            self.close()
-            problem = f"it is a {bound.kind} socket; name the address it is bound to, and it is taken from there"
-            raise BindError(str(self.address), problem)
-
     def close(self) -> None:
         """Accept no more; open conversations go on."""
         for acceptor in self._acceptors:
@@ -110,11 +108,16 @@ class Listener:
         if self._bound is not None:
             self._bound.close()
             self._bound = None
-        for task in tuple(self._opening):
+        for task, (sock, leave) in tuple(self._opening.items()):
+            if (
+                inspect.getcoroutinestate(cast("Coroutine[object, object, None]", task.get_coro()))
+                == inspect.CORO_CREATED
+            ):
+                self._abandon(sock, leave)  # it has not begun, and then never does
             task.cancel()
 
-    def _accept(self, sock: socket.socket, name: SockAddr) -> None:
-        host = host_of(name, sock.family)
+    def _accept(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, name: SockAddr) -> None:
+        host = host_of(name)
         busy = self._enter(host)
         if busy:
             self._context.log.info("busy", address=str(self.address), peer=host, problem=busy)
@@ -123,17 +126,18 @@ class Listener:
                 return
             self._turning_away += 1
         leave = partial(self._leave, host, turned_away=bool(busy))
-        task = asyncio.get_running_loop().create_task(self._receive(sock, busy, leave))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task = loop.create_task(self._receive(loop, sock, busy, leave))
+        self._opening[task] = (sock, leave)
+        task.add_done_callback(self._leave_door)
 
-    async def _receive(self, sock: socket.socket, busy: str, leave: partial[None]) -> None:
+    async def _receive(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, busy: str, leave: partial[None]
+    ) -> None:
         """From an accepted socket to an open link."""
         try:
             entrance = await self._door.identify(sock, busy)
             if entrance is not None:
                 context = self._context
-                loop = asyncio.get_running_loop()
                 link = Link(
                     entrance.session,
                     entrance.opener,
@@ -142,7 +146,10 @@ class Listener:
                     links=context.links,
                     on_lost=leave,
                 )
+                self._leave_door(asyncio.current_task())
                 await self._attach(loop, sock, link)
+                if context.draining:
+                    link.sink.drain(Code.GOING_AWAY, STOPPING)
                 return
         except OSError as error:
             self._context.log.info("lost_at_the_door", address=str(self.address), problem=str(error))
@@ -151,11 +158,16 @@ class Listener:
             raise
         self._abandon(sock, leave)
 
+    def _leave_door(self, task: asyncio.Task[Any] | None) -> None:
+        """The loop gets the socket: to cancel this task would close it below a link, which then would never end."""
+        self._opening.pop(cast("asyncio.Task[None]", task), None)
+
     async def _attach(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, link: Link) -> None:
         if self.address.is_packet:
             PacketTransport(loop, sock, link)
             return
-        apply_stream_options(sock, self._options)
+        if not self._passes_on:
+            apply_stream_options(sock, self._options)
         await loop.connect_accepted_socket(lambda: link, sock)
 
     def _abandon(self, sock: socket.socket, leave: partial[None]) -> None:
@@ -185,3 +197,15 @@ class Listener:
 
     def _trouble(self, problem: str) -> None:
         self._context.log.warning("accept_trouble", address=str(self.address), problem=problem)
+
+
+def check_descriptor(bound: Bound) -> None:
+    """Close an inherited descriptor of another kind than its address can say.
+
+    Raises:
+        BindError: it is one.
+    """
+    if bound.address.fd >= 0 and bound.kind != "stream":
+        bound.close()
+        problem = f"it is a {bound.kind} socket; name the address it is bound to, and it is taken from there"
+        raise BindError(str(bound.address), problem)

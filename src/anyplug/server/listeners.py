@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anyplug.transport.inherited import Inherited
     from anyplug.transport.options import SocketOptions
 
-__all__ = ["Changes", "Listeners", "Want", "spot_of"]
+__all__ = ["Changes", "Listeners", "Want", "placed", "spot_of"]
 
 
 class Want(NamedTuple):
@@ -160,7 +160,7 @@ class Listeners:
         return names
 
     def _opened(self, want: Want) -> _Entry:
-        with _placed(want):
+        with placed(want.place):
             return self._open_entry(want)
 
     def _open_entry(self, want: Want) -> _Entry:
@@ -182,7 +182,7 @@ class Listeners:
         address = want.address
         if SCHEMES[address.scheme].shape == "host":
             address = address.with_port(entry.listener.address.port)
-        with _placed(want):
+        with placed(want.place):
             self._check(address)
             change = entry.listener.prepare(address)
 
@@ -215,14 +215,14 @@ class Listeners:
 
 
 @contextmanager
-def _placed(want: Want) -> Iterator[None]:
-    """Say of what fails where it is configured."""
+def placed(place: str) -> Iterator[None]:
+    """Say of a listener that fails where it is configured: ``anyplug.toml:12``, or an empty string."""
     try:
         yield
     except BindError as error:
-        if not want.place:
+        if not place:
             raise
-        raise BindError(error.address, f"{error.problem} ({want.place})", errno=error.errno) from error
+        raise BindError(error.address, f"{error.problem} ({place})", errno=error.errno) from error
 
 
 def spot_of(address: Address) -> tuple[Any, ...]:

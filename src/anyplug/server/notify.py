@@ -55,9 +55,18 @@ class Notifier:
 
     async def feed_watchdog(self) -> None:
         """Give a sign of life twice in each watchdog time, for ever; returns at once when none is wanted."""
-        while self._watchdog:
-            self._tell("WATCHDOG=1")
-            await asyncio.sleep(self._watchdog / 2)
+        while self.interval:
+            self.alive()
+            await asyncio.sleep(self.interval)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two signs of life; 0 where none is wanted."""
+        return self._watchdog / 2
+
+    def alive(self) -> None:
+        """A sign of life."""
+        self._tell("WATCHDOG=1")
 
     def _tell(self, *lines: str) -> None:
         if not self._path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -64,36 +65,36 @@ class Reloader:
     """Reads the configuration again when it is called, as on SIGHUP.
 
     Listeners are opened and closed, and new conversations meet the services, the token and ``insecure`` as they are
-    configured now. Limits, socket options, the form of the log and what is announced are those of the start; a warning
-    names what differs.
+    configured now. Limits, socket options, workers, the form of the log and what is announced are those of the start; a
+    warning names what differs.
     Where anything fails, everything stays as it was, and the log says why.
 
     Args:
-        server: what to change.
+        make: makes the server be as a configuration says, or raises and leaves it as it was: `apply`.
         path: of the configuration file.
         config: what the server was started with.
+        read: reads the configuration; by default the file alone, without what the command line says.
         log: where it is told.
-        change: what the start has changed in the file's configuration, such as listeners of the command line.
         told: gets each outcome.
     """
 
-    __slots__ = ("_change", "_config", "_log", "_path", "_server", "_told")
+    __slots__ = ("_config", "_log", "_make", "_path", "_read", "_told")
 
     def __init__(
         self,
-        server: Server,
+        make: Callable[[Config], Changes],
         path: str,
         config: Config,
         *,
+        read: Callable[[], Config] | None = None,
         log: Log | None = None,
-        change: Callable[[Config], Config] | None = None,
         told: Callable[[Outcome], None] | None = None,
     ) -> None:
-        self._server = server
+        self._make = make
         self._path = path
         self._config = config
+        self._read = read or partial(load, path)
         self._log = log or Log()
-        self._change = change
         self._told = told
 
     def __call__(self) -> None:
@@ -110,10 +111,8 @@ class Reloader:
             self._told(outcome)
 
     def _reload(self) -> Outcome:
-        config = load(self._path)
-        if self._change is not None:
-            config = self._change(config)
-        changes = apply(self._server, config)
+        config = self._read()
+        changes = self._make(config)
         restart = _differing(self._config, config)
         for warning in config.warnings:
             self._log.warning("config_warning", file=self._path, problem=warning)
@@ -138,4 +137,4 @@ def _differing(old: Config, new: Config) -> tuple[str, ...]:
         if getattr(before, field.name) != getattr(after, field.name)
     ]
     own = [f"server.{name}" for name in _AT_START if getattr(old.server, name) != getattr(new.server, name)]
-    return (*keys, *own)
+    return (*keys, *own, *(["workers"] if old.workers != new.workers else []))

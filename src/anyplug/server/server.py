@@ -14,7 +14,7 @@ from anyplug.address import Address
 from anyplug.errors import Code, LocalError
 from anyplug.limits import DEFAULTS
 from anyplug.server.admission import Admission
-from anyplug.server.context import Context
+from anyplug.server.context import STOPPING, Context
 from anyplug.server.lifecycle import run
 from anyplug.server.listeners import Listeners, Want
 from anyplug.server.logs import Log
@@ -38,8 +38,6 @@ __all__ = ["Server"]
 
 CUT_TIME = 1.0
 """How long a conversation that is cut may take to hear so, seconds."""
-
-_STOPPING = "the server is stopping"
 
 
 class Server:
@@ -255,7 +253,7 @@ class Server:
         context.draining = True
         self._listeners.close_all()
         for link in tuple(context.links):
-            link.sink.drain(Code.GOING_AWAY, _STOPPING)
+            link.sink.drain(Code.GOING_AWAY, STOPPING)
         limit = context.limits.drain if seconds is None else seconds
         left = 0
         if not await context.ended(limit):
@@ -269,7 +267,7 @@ class Server:
         """End what is left: say why, give that a moment to arrive, then cut."""
         context = self._context
         for link in tuple(context.links):
-            link.finish(Code.GOING_AWAY, _STOPPING)
+            link.finish(Code.GOING_AWAY, STOPPING)
         for task in tuple(context.conversations):
             task.cancel()
         if not await context.ended(CUT_TIME):
