@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,33 +13,9 @@ from anyplug.messages import Acked, Data, Ended, Failed, Nacked, Refusal, Replie
 from anyplug.services.base import conversation, reply, visited
 from anyplug.services.visits import Visit
 from tests.server.serving import PATIENCE, LogRecords, PlugClient, RawClient, serve
-from tests.server.visits import Keeper
+from tests.server.visits import PLUG, Keeper, hear, opened, post
 
-if TYPE_CHECKING:
-    from anyplug.messages import Event
-
-PLUG = "plug://127.0.0.1:0"
 PLAIN = "tcp://127.0.0.1:0/keeper?framing=lines"
-
-
-async def hear(client: PlugClient, count: int) -> list[Event]:
-    """So many events, or fewer at the end."""
-    events: list[Event] = []
-    while len(events) < count and (more := await client.events()):
-        events += more
-    return events
-
-
-async def opened(server: Any, **fields: Any) -> PlugClient:
-    client = await PlugClient.to(server.addresses[0])
-    welcome = await client.open("keeper", codec="text", **fields)
-    assert (welcome.asks, welcome.posts) == (True, True)
-    return client
-
-
-async def post(client: PlugClient, first: int, *bodies: bytes) -> None:
-    client.session.send_posts(first, bodies)
-    await client.flush()
 
 
 async def test_posts_are_acknowledged_with_their_positions() -> None:
@@ -304,6 +279,18 @@ async def test_a_menu_hands_the_lines_behind_the_name_to_the_visit() -> None:
         await keeper.until(1, keeper.said)
         assert (keeper.guests[0].rest, keeper.said) == ("log", [[b"one", b"two"]])
         await client.close()
+
+
+async def test_a_post_that_is_cancelled_when_the_server_ends_keeps_nothing_waiting() -> None:
+    keeper = Keeper()
+    async with serve(PLUG, services=(keeper.service(),)) as server:
+        client = await opened(server)
+        keeper.gate.clear()
+        await post(client, 1, b"a")
+        await keeper.until(1, keeper.posted)
+        assert await server.drain(0) == 1
+        await client.close()
+    assert keeper.ended == 1
 
 
 class Listener(Visit):

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 from anyplug.messages import Acked, Nacked, Refusal
 from anyplug.services.base import visited
 from anyplug.services.visits import Visit
+from tests.server.serving import PlugClient
 
 if TYPE_CHECKING:
     from anyplug.codes import Code
+    from anyplug.messages import Event
     from anyplug.services.base import Service
     from anyplug.services.visits import Guest
 
-__all__ = ["Keeper"]
+__all__ = ["PLUG", "Keeper", "hear", "opened", "post"]
+
+PLUG = "plug://127.0.0.1:0"
 
 
 class Keeper:
@@ -96,3 +100,23 @@ class _Visit(Visit):
 
     def ended(self) -> None:
         self.keeper.ended += 1
+
+
+async def hear(client: PlugClient, count: int) -> list[Event]:
+    """So many events, or fewer at the end."""
+    events: list[Event] = []
+    while len(events) < count and (more := await client.events()):
+        events += more
+    return events
+
+
+async def opened(server: Any, **fields: Any) -> PlugClient:
+    client = await PlugClient.to(server.addresses[0])
+    welcome = await client.open("keeper", codec="text", **fields)
+    assert (welcome.asks, welcome.posts) == (True, True)
+    return client
+
+
+async def post(client: PlugClient, first: int, *bodies: bytes) -> None:
+    client.session.send_posts(first, bodies)
+    await client.flush()

@@ -26,6 +26,23 @@ async def test_what_a_plain_socket_says_is_kept_and_nobody_is_told() -> None:
         await plain.close()
 
 
+async def test_what_is_being_kept_when_the_server_is_cut_is_kept_all_the_same() -> None:
+    store, log = movable()
+    async with keeping("tcp://127.0.0.1:0/inbox/log", store=store) as (server, _):
+        plain = await RawClient.to(server.addresses[1])
+        log.gate.clear()
+        await plain.say(b"one\n")
+        await log.begun.wait()
+        closing = log.close
+        log.close = log.finish  # type: ignore[method-assign]
+        assert await server.drain(0) == 1
+        log.gate.set()
+        await log.finish()
+        assert [each.body for each in (await log.read("inbox/log", 1)).messages] == [b"one"]
+        log.close = closing  # type: ignore[method-assign]
+        await plain.close()
+
+
 async def test_a_line_that_is_no_text_is_refused_and_those_around_it_are_kept() -> None:
     async with keeping("tcp://127.0.0.1:0/inbox/log") as (server, address):
         plain = await RawClient.to(server.addresses[1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anyplug.errors import LocalError, StoreError, StoreFailed, StoreFull
-from anyplug.store.writer import BATCH_MANY, QUEUE_MANY, Target, Writer
+from anyplug.store.writer import BATCH_MANY, ENOUGH, QUEUE_MANY, Target, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -92,6 +92,66 @@ async def test_a_caller_is_told_after_the_commit(writer: Writer, target: Scripte
     assert writer.commits == 1
 
 
+async def test_who_does_not_wait_is_told_after_the_commit(writer: Writer, target: Scripted) -> None:
+    told: asyncio.Queue[int | Exception] = asyncio.Queue()
+    target.open.clear()
+    writer.enter(lambda: 7, told.put_nowait)
+    await asyncio.to_thread(target.begun.wait)
+    await turns()
+    assert told.empty()
+    target.open.set()
+    assert await told.get() == 7
+    assert target.calls == ["begin", "commit"]
+
+
+async def test_who_does_not_wait_is_told_of_every_error(writer: Writer, target: Scripted) -> None:
+    def refuse() -> int:
+        raise LocalError("no")
+
+    told: asyncio.Queue[int | Exception] = asyncio.Queue()
+    writer.enter(refuse, told.put_nowait)
+    assert isinstance(await told.get(), LocalError)
+    target.errors = [StoreFull("/s", "no room"), OSError("broken disk")]
+    for kind in (StoreFull, StoreFailed):
+        writer.enter(lambda: 1, told.put_nowait)
+        assert type(await told.get()) is kind
+    with pytest.raises(StoreFailed):
+        writer.enter(lambda: 1, told.put_nowait)
+    await turns()
+    assert told.empty()
+
+
+async def test_one_that_fails_when_it_is_told_keeps_nobody_else_from_it(writer: Writer, target: Scripted) -> None:
+    def fail(outcome: object) -> None:
+        raise ValueError(outcome)
+
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    target.open.clear()
+    first = asyncio.ensure_future(writer.submit(lambda: 0))
+    await asyncio.to_thread(target.begun.wait)
+    writer.enter(lambda: 1, fail)
+    second = asyncio.ensure_future(writer.submit(lambda: 2))
+    await turns()
+    target.open.set()
+    assert [*await asyncio.gather(first, second)] == [0, 2]
+    (failure,) = failures
+    assert repr(failure["exception"]) == "ValueError(1)"
+
+
+async def test_who_does_not_wait_keeps_its_turn_at_the_bound(writer: Writer, target: Scripted) -> None:
+    told: list[int | Exception] = []
+    target.open.clear()
+    writer.enter(lambda: 0, told.append)
+    await asyncio.to_thread(target.begun.wait)
+    for n in range(1, 31):
+        writer.enter(lambda n=n: n, told.append, messages=BATCH_MANY)  # type: ignore[misc]
+    assert writer.queued == (QUEUE_MANY, 0)
+    target.open.set()
+    assert await writer.submit(lambda: 31) == 31
+    assert told == list(range(31))
+
+
 async def test_what_comes_during_a_commit_shares_the_next_one(writer: Writer, target: Scripted) -> None:
     target.open.clear()
     first = asyncio.ensure_future(writer.submit(lambda: 0))
@@ -157,6 +217,25 @@ async def test_a_commit_waits_for_the_company_of_the_one_before(target: Scripted
     again.append(asyncio.ensure_future(writer.submit(lambda: 1)))
     await asyncio.gather(*again)
     assert writer.commits == 4
+    await writer.close()
+
+
+@pytest.mark.parametrize(("messages", "commits"), [([ENOUGH], 3), ([ENOUGH - 1, 1], 3)])
+async def test_a_commit_of_enough_messages_waits_for_no_company(
+    target: Scripted, messages: list[int], commits: int
+) -> None:
+    writer = Writer(target, gather=60)
+    target.open.clear()
+    alone = asyncio.ensure_future(writer.submit(lambda: 1))
+    await asyncio.to_thread(target.begun.wait)
+    five = [asyncio.ensure_future(writer.submit(lambda: 1)) for _ in range(5)]
+    await turns()
+    target.open.set()
+    await asyncio.gather(alone, *five)
+    jobs = [asyncio.ensure_future(writer.submit(lambda: 1, messages=each)) for each in messages]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*jobs)
+    assert writer.commits == commits
     await writer.close()
 
 

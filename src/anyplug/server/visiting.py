@@ -8,7 +8,9 @@ gone meanwhile: who said it may never know, but it was said.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, Gap, Refused, StoreError
@@ -20,8 +22,7 @@ from anyplug.wire.incoming import MESSAGE_COST
 from anyplug.wire.order import PostOrder
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from anyplug.codec import Codec
     from anyplug.messages import Event
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from anyplug.services.visits import Visit
     from anyplug.transport.link import Link
     from anyplug.wire import PlugSession
+    from anyplug.wire.order import Run
 
 __all__ = ["VisitSink"]
 
@@ -55,7 +57,7 @@ class VisitSink:
         link: the connection.
         log: where events go.
         producer: whether the peer has said who posts.
-        tasks: of the server; it waits for them when it ends.
+        hold: has the server wait for something when it ends.
         traffic: chunks of files under way on the server.
     """
 
@@ -67,6 +69,7 @@ class VisitSink:
         "_end",
         "_ended",
         "_gone",
+        "_hold",
         "_keeping",
         "_link",
         "_log",
@@ -74,7 +77,8 @@ class VisitSink:
         "_questions",
         "_service",
         "_size",
-        "_tasks",
+        "_steps",
+        "_under_way",
         "_visit",
         "_waiting",
         "_whole",
@@ -89,7 +93,7 @@ class VisitSink:
         log: Log,
         *,
         producer: bool,
-        tasks: set[asyncio.Task[None]],
+        hold: Callable[[asyncio.Future[None]], None],
         traffic: Traffic,
     ) -> None:
         self._visit = visit
@@ -101,9 +105,11 @@ class VisitSink:
         self._waiting: deque[_Batch] = deque()
         self._questions: deque[tuple[int, bytes]] = deque()
         self._size = 0
+        self._steps: list[Run | Nacked] = []
         self._keeping = False
+        self._under_way: asyncio.Future[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        self._tasks = tasks
+        self._hold = hold
         self._arrivals = Arrivals(traffic, self._start, self._pace)
         self._end: tuple[Code, str] | None = None
         self._ended = False
@@ -120,7 +126,11 @@ class VisitSink:
     def handle(self, event: Event) -> None:
         """Posts came, or requests, or the end."""
         if isinstance(event, Posts):
-            self._put(event, _cost([body for _, body in event.items]))
+            if self._keeping or self._waiting or self._steps:
+                self._put(event, _cost([body for _, body in event.items]))
+            else:
+                self._steps = self._order.admit(event.items)
+                self._go_on()
         elif isinstance(event, Requests):
             left = self._answer_now(event.items)
             if left:
@@ -156,15 +166,16 @@ class VisitSink:
         for task in self._asking:
             task.cancel()
         self._finish_when_done(Code.OK, "")
+        if not self._ended:
+            self._under_way = self._link.loop.create_future()
+            self._hold(self._under_way)
 
     # What waits.
 
     def _put(self, batch: _Batch, cost: int) -> None:
         self._waiting.append(batch)
         self._count(cost)
-        if not self._keeping:
-            self._keeping = True
-            self._begin(self._keep())
+        self._go_on()
 
     def _count(self, cost: int) -> None:
         """So much more waits, or less."""
@@ -179,38 +190,34 @@ class VisitSink:
         elif self._size <= queue // 2 and self._end is None:
             self._link.resume_reading()
 
-    def _begin(self, work: Coroutine[Any, Any, None], *, asking: bool = False) -> None:
-        task = self._start(work)
-        if asking:
-            self._asking.add(task)
-
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._link.loop.create_task(work)
-        self._tasks.add(task)
+        self._hold(task)
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         self._asking.discard(task)
         if not task.cancelled():
             task.result()
+        self._go_on()
         self._ask()
         self._finish_when_done()
 
     # Messages and posts.
 
-    async def _keep(self) -> None:
-        """Hand over what waits, batch by batch."""
-        try:
-            while self._waiting:
-                batch = self._take()
-                if isinstance(batch, Posts):
-                    await self._keep_posts(batch.items)
-                else:
-                    await self._keep_messages(batch)
-        finally:
-            self._keeping = False
+    def _go_on(self) -> None:
+        """Hand over what waits, batch by batch, until the visit takes its time for one."""
+        while not self._keeping:
+            if self._steps:
+                self._keep_step(self._steps.pop(0))
+            elif not self._waiting:
+                return
+            elif isinstance(batch := self._take(), Posts):
+                self._steps = self._order.admit(batch.items)
+            else:
+                self._keeping = True
+                _ = self._start(self._keep_messages(batch))
 
     def _take(self) -> _Batch:
         """All neighbouring batches of one kind that wait, as one."""
@@ -229,27 +236,51 @@ class VisitSink:
         except Exception as error:  # noqa: BLE001 - whatever a service raises ends here
             code, text = _reason(error, self._service.name, self._log)
             self._complain(0, code, text)
+        finally:
+            self._keeping = False
 
-    async def _keep_posts(self, items: list[tuple[int, bytes]]) -> None:
-        for step in self._order.admit(items):
-            if isinstance(step, Nacked):
-                self._verdict(step)
-            elif not await self._keep_run(step):
-                return  # what came behind it was said before its refusal could be heard
+    def _keep_step(self, step: Run | Nacked) -> None:
+        """Posts with neighbouring sequences, or the refusal of what stands between them."""
+        if isinstance(step, Nacked):
+            self._verdict(step)
+            self._link.flush_soon()
+            return
+        self._keeping = True
+        kept = partial(self._kept, step[0][0])
+        try:
+            if not self._visit.post_soon(step, kept):
+                _ = self._start(self._post(step, kept))
+        except Exception as error:  # noqa: BLE001 - whatever a service raises ends here
+            kept(error)
 
-    async def _keep_run(self, run: list[tuple[int, bytes]]) -> bool:
-        """Posts with neighbouring sequences; False where one of them was refused."""
+    async def _post(self, run: Run, kept: Callable[[list[Acked | Nacked] | Exception], None]) -> None:
         try:
             verdicts = await self._visit.post(run)
+        except asyncio.CancelledError:
+            self._keeping = False
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a service raises ends here
-            sequence = error.expected if isinstance(error, Gap) else run[0][0]
-            verdicts = [Nacked(sequence, Refusal(*_reason(error, self._service.name, self._log)))]
+            kept(error)
+        else:
+            kept(verdicts)
+
+    def _kept(self, first: int, verdicts: list[Acked | Nacked] | Exception) -> None:
+        """The visit has said what became of a run of posts."""
+        if isinstance(verdicts, Exception):
+            sequence = verdicts.expected if isinstance(verdicts, Gap) else first
+            verdicts = [Nacked(sequence, Refusal(*_reason(verdicts, self._service.name, self._log)))]
+        self._keeping = False
         for verdict in verdicts:
             self._verdict(verdict)
             if isinstance(verdict, Nacked):
                 self._order.refused(verdict.sequence)
-                return False
-        return True
+                self._steps.clear()  # what came behind it was said before its refusal could be heard
+                break
+        self._link.flush()
+        if self._waiting or self._steps:
+            self._go_on()
+        if self._end is not None:
+            self._finish_when_done()
 
     def _verdict(self, verdict: Acked | Nacked) -> None:
         session = cast("PlugSession", self._link.session)
@@ -259,7 +290,6 @@ class VisitSink:
             session.send_nack(verdict.sequence, verdict.refusal.reason, verdict.refusal.text)
         else:
             session.send_ack(verdict)
-        self._link.flush_soon()
 
     async def _write(self, event: Content) -> None:
         try:
@@ -294,7 +324,7 @@ class VisitSink:
         while self._questions and len(self._asking) < self._visit.at_once:
             number, body = self._questions.popleft()
             self._count(-_cost([body]))
-            self._begin(self._answer(number, body), asking=True)
+            self._asking.add(self._start(self._answer(number, body)))
 
     async def _answer(self, number: int, body: bytes) -> None:
         link = self._link
@@ -322,9 +352,11 @@ class VisitSink:
         if self._concluding:
             self._concluding = False
             self._keeping = True
-            self._begin(self._conclude())
+            _ = self._start(self._conclude())
             return
         self._ended = True
+        if self._under_way is not None and not self._under_way.done():
+            self._under_way.set_result(None)
         self._visit.ended()
         self._link.finish(*self._end)
 

@@ -9,7 +9,9 @@ The topic is what follows the service in the address: ``inbox/log``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -24,17 +26,21 @@ from anyplug.services.inbox_showing import Showing
 from anyplug.services.topics import label_of, topic_of
 from anyplug.services.trimming import Trimmer
 from anyplug.services.visits import Visit
-from anyplug.store import Entry, MemoryStore, Retention
+from anyplug.store import Alike, MemoryStore, Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anyplug.services.visits import Guest
+    from anyplug.store import Receipt
 
 __all__ = ["InboxOptions", "make_inbox"]
 
 PRODUCER_MAX: Final = 64
 """The longest identity of a producer, bytes."""
+
+_Outcome: TypeAlias = "list[Acked | Nacked] | Exception"
+"""What became of messages, in order, or why nothing is known of them."""
 
 _TAKEN_OVER: Final = "a newer connection posts as this producer"
 _FAREWELL: Final = "the conversation has ended with the farewell"
@@ -106,6 +112,7 @@ class _Visit(Visit):
     __slots__ = (
         "_farewell",
         "_guest",
+        "_how",
         "_kind",
         "_most",
         "_name",
@@ -136,6 +143,7 @@ class _Visit(Visit):
         self._most = largest_body(guest.limit, place.options.message)
         self._reading: Reading | None = None
         self._over: tuple[Code, str] | None = None
+        self._how = Kept.MEMORY if isinstance(place.facilities.store, MemoryStore) else Kept.SYNCED
         trimmer.used(place.label)
         if guest.producer:
             self._take_over()
@@ -162,19 +170,22 @@ class _Visit(Visit):
 
     # Keeping.
 
-    async def post(self, items: list[tuple[int, bytes]]) -> list[Acked | Nacked]:
+    def post_soon(self, items: list[tuple[int, bytes]], done: Callable[[_Outcome], None]) -> bool:
         """Keep these; acknowledged once they are durable."""
         if self._over is not None:
             raise Refused(*self._over)
         first = items[0][0]
         bodies = [body for _, body in items]
         values, problem = self._values(bodies)
-        verdicts: list[Acked | Nacked] = []
+        if problem is None:
+            self._keep(bodies, values, done, first=first)
+            return True
+        end = Nacked(first + len(values), problem)
         if values:
-            verdicts += await self._keep(bodies[: len(values)], values, first)
-        if problem is not None and (not verdicts or isinstance(verdicts[-1], Acked)):
-            verdicts.append(Nacked(first + len(values), problem))
-        return verdicts
+            self._keep(bodies[: len(values)], values, done, first=first, end=end)
+        else:
+            done([end])
+        return True
 
     async def say(self, bodies: list[bytes]) -> None:
         """Keep what was said, up to the farewell.
@@ -187,7 +198,11 @@ class _Visit(Visit):
         values, problem = self._values(bodies)
         end = self._farewell_at(values)
         if values[:end]:
-            await self._keep(bodies[: len(values[:end])], values[:end])
+            kept: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+            self._keep(bodies[: len(values[:end])], values[:end], partial(_tell, kept))
+            outcome = await kept
+            if isinstance(outcome, Exception):
+                raise outcome
         if end is not None:
             self._end(Code.OK, _FAREWELL)
         elif problem is not None:
@@ -222,24 +237,62 @@ class _Visit(Visit):
                     return at
         return None
 
-    async def _keep(self, bodies: Sequence[bytes], values: Sequence[Any], first: int = 0) -> list[Acked | Nacked]:
-        """Keep these bodies, which are sound; ``first`` is the sequence of the first, 0 where they have none."""
+    def _keep(
+        self,
+        bodies: Sequence[bytes],
+        values: Sequence[Any],
+        done: Callable[[_Outcome], None],
+        *,
+        first: int = 0,
+        end: Nacked | None = None,
+    ) -> None:
+        """Keep these bodies, which are sound.
+
+        Args:
+            bodies: as they came.
+            values: what they hold.
+            done: is told what became of them, once that is so.
+            first: the sequence of the first, 0 where they have none.
+            end: why what stands behind them is not taken.
+        """
         guest, place = self._guest, self._place
-        received, kind, sender, name = place.facilities.now(), self._kind, guest.peer, self._name
-        entries = [Entry(body, received, kind, sender, name) for body in bodies]
+        received = place.facilities.now()
+        entries = Alike(bodies, received, content_type=self._kind, sender=guest.peer, name=self._name)
         producer = Producer(guest.producer, first) if first and guest.producer else None
-        try:
-            receipt = await place.log.append(place.label, entries, producer=producer)
-        except Conflict as error:
-            sound = error.sequence - first
-            kept = await self._keep(bodies[:sound], values[:sound], first) if sound > 0 else []
-            return [*kept, Nacked(error.sequence, Refusal(error.code, str(error)))]
-        self._trimmer.used(place.label)
+        told = partial(self._kept, bodies, values, done, first, end)
+        place.log.append_soon(place.label, entries, told, producer=producer)
+
+    def _kept(
+        self,
+        bodies: Sequence[bytes],
+        values: Sequence[Any],
+        done: Callable[[_Outcome], None],
+        first: int,
+        end: Nacked | None,
+        receipt: Receipt | Exception,
+    ) -> None:
+        """The store has said what became of them."""
+        if isinstance(receipt, Conflict):
+            sound = receipt.sequence - first
+            refused = Nacked(receipt.sequence, Refusal(receipt.code, str(receipt)))
+            if sound > 0:
+                self._keep(bodies[:sound], values[:sound], done, first=first, end=refused)
+            else:
+                done([refused])
+            return
+        if isinstance(receipt, Exception):
+            done(receipt)
+            return
+        self._trimmer.used(self._place.label)
         if self._showing is not None:
             fresh = receipt.duplicates
-            self._showing.show(guest.peer, name, receipt.positions[fresh:], values[fresh:])
-        how = Kept.MEMORY if isinstance(place.facilities.store, MemoryStore) else Kept.SYNCED
-        return list(_acked(first, receipt.positions, how)) if first else []
+            self._showing.show(self._guest.peer, self._name, receipt.positions[fresh:], values[fresh:])
+        verdicts: list[Acked | Nacked] = []
+        if first:
+            verdicts += _acked(first, receipt.positions, self._how)
+        if end is not None:
+            verdicts.append(end)
+        done(verdicts)
 
     # Reading.
 
@@ -264,6 +317,11 @@ class _Visit(Visit):
         """The connection is over."""
         if self._posting.get(self._guest.producer) is self:
             del self._posting[self._guest.producer]
+
+
+def _tell(kept: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
+    if not kept.done():
+        kept.set_result(outcome)
 
 
 def _acked(first: int, positions: Sequence[int], kept: Kept) -> list[Acked]:

@@ -30,24 +30,20 @@ class Trimmer:
         gap: seconds between two looks at one topic.
     """
 
-    __slots__ = ("_facilities", "_gap", "_running", "_waiting", "retention")
+    __slots__ = ("_facilities", "_gap", "_running", "_waiting", "idle", "retention")
 
     def __init__(self, facilities: Facilities, retention: Retention, *, gap: float = GAP) -> None:
         self._facilities = facilities
         self.retention = retention
+        self.idle = retention.age is None and retention.count is None and retention.bytes is None
+        """Whether everything is kept."""
         self._gap = gap
         self._waiting: set[str] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything is kept."""
-        each = self.retention
-        return each.age is None and each.count is None and each.bytes is None
-
     def used(self, topic: str) -> None:
         """Somebody has used this topic."""
-        if topic not in self._waiting and not self.idle:
+        if not self.idle and topic not in self._waiting:
             self._waiting.add(topic)
             asyncio.get_running_loop().call_later(self._gap, self._begin, topic)
 

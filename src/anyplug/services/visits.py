@@ -87,6 +87,14 @@ class Visit(ABC):
         refusal = Refusal(Code.UNSUPPORTED, "this service keeps no messages: use send or ask")
         return [Nacked(items[0][0], refusal)]
 
+    def post_soon(
+        self, items: list[tuple[int, bytes]], done: Callable[[list[Acked | Nacked] | Exception], None]
+    ) -> bool:
+        """`post` for a visit that needs no task for it: ``done`` is called in the event loop, now or later, with what
+        `post` would return or raise. False where `post` is to be asked.
+        """
+        return False
+
     def closing(self) -> None:  # noqa: B027 - a visit that never waits long needs no hint
         """The peer says no more: what waits for something to happen should be answered now."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anyplug.store.alike import Alike
 from anyplug.store.base import (
     Batch,
     Cursor,
@@ -37,6 +38,7 @@ from anyplug.store.sqlite import SqliteStore
 
 __all__ = [
     "CHUNK",
+    "Alike",
     "Batch",
     "Cursor",
     "Entry",

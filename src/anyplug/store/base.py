@@ -13,6 +13,7 @@ argument is out of place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from anyplug.errors import LocalError
 from anyplug.messages import Producer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 __all__ = [
     "LABEL_MAX",
@@ -49,6 +50,9 @@ __all__ = [
 
 LABEL_MAX: Final = 255
 """The longest name of a topic, reader or key, bytes of UTF-8. As long as a file name; longer ones are data, no name."""
+
+LABELS: Final = 1_000
+"""Names that were found good and are not looked at again."""
 
 READ_MANY: Final = 1_000
 """Messages a read returns at most, where nothing else is said. As many as one commit takes."""
@@ -155,6 +159,7 @@ class Value(msgspec.Struct, frozen=True, gc=False):
     """Which write it was, where the writer has said so."""
 
 
+@lru_cache(LABELS)
 def check_label(what: str, label: str) -> str:
     """The name of a topic, a reader or a key, as it came.
 
@@ -251,6 +256,19 @@ class MessageLog(ABC):
             Gap: the producer's sequence skips some; says which one is expected. Nothing was stored.
             Conflict: a sequence came before with another topic, content type or body. Nothing was stored.
             StoreFull: there is no room. Nothing was stored.
+        """
+
+    @abstractmethod
+    def append_soon(
+        self,
+        topic: str,
+        entries: Sequence[Entry],
+        done: Callable[[Receipt | Exception], None],
+        *,
+        producer: Producer | None = None,
+    ) -> None:
+        """`append` for who does not wait in a task: ``done`` is called once, by the event loop or before this returns,
+        with what `append` would return or raise. The entries must not change before that.
         """
 
     @abstractmethod

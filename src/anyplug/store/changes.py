@@ -29,7 +29,8 @@ def repeated(changes: Iterable[Value], value: Value) -> int:
 
     A token that comes again with something else is another write: it is not lost.
     """
+    token = value.token
     for each in changes:
-        if each.token == value.token and each.deleted == value.deleted and each.body == value.body:
+        if each.token == token and each.deleted == value.deleted and each.body == value.body:
             return each.version
     return 0

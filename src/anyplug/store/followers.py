@@ -6,7 +6,7 @@ import asyncio
 import copy
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,7 +58,8 @@ class Followers:
                 if (waiting := self._waiting.get(place)) is not None:
                     woken += [(future, end) for after, future in waiting if end > after]
                     self._waiting[place] = [each for each in waiting if end <= each[0]]
-        settle(woken)
+        if woken:
+            settle(woken)
 
     def end(self, error: Exception) -> None:
         """There will be nothing more: everybody who waits, now or later, gets `error`."""
@@ -69,9 +70,25 @@ class Followers:
         settle(woken)
 
 
-def settle(results: Iterable[tuple[asyncio.Future[Any], object]]) -> None:
+class Told(Protocol):
+    """What `settle` tells: a future, or what looks like one to it."""
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which it is told."""
+
+    def done(self) -> bool:
+        """Whether it wants to know nothing any more."""
+
+    def set_result(self, result: Any, /) -> None:
+        """It came out well."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """It did not."""
+
+
+def settle(results: Iterable[tuple[Told, object]]) -> None:
     """Give futures their results or errors, from any thread, in one turn of each loop."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], object]]] = defaultdict(list)
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Told, object]]] = defaultdict(list)
     for future, result in results:
         loops[future.get_loop()].append((future, result))
     for loop, mine in loops.items():
@@ -79,7 +96,7 @@ def settle(results: Iterable[tuple[asyncio.Future[Any], object]]) -> None:
             loop.call_soon_threadsafe(_settle, mine)
 
 
-def _settle(results: list[tuple[asyncio.Future[Any], object]]) -> None:
+def _settle(results: list[tuple[Told, object]]) -> None:
     for future, result in results:
         if future.done():
             continue

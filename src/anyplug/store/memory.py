@@ -8,8 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from msgspec.structs import replace
-
 from anyplug.errors import BeyondEnd, Changed, StoreError
 from anyplug.store.base import (
     READ_BYTES,
@@ -35,7 +33,7 @@ from anyplug.store.followers import Followers
 from anyplug.store.watermark import Watermark, digests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anyplug.store.base import Entry, Producer, Retention
 
@@ -76,6 +74,25 @@ class MemoryLog(MessageLog):
 
     async def append(self, topic: str, entries: Sequence[Entry], *, producer: Producer | None = None) -> Receipt:
         """As `MessageLog.append`."""
+        return self._append(topic, entries, producer)
+
+    def append_soon(
+        self,
+        topic: str,
+        entries: Sequence[Entry],
+        done: Callable[[Receipt | Exception], None],
+        *,
+        producer: Producer | None = None,
+    ) -> None:
+        """As `MessageLog.append_soon`; it is done at once."""
+        receipt: Receipt | Exception
+        try:
+            receipt = self._append(topic, entries, producer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits is told
+            receipt = error
+        done(receipt)
+
+    def _append(self, topic: str, entries: Sequence[Entry], producer: Producer | None) -> Receipt:
         self._check(topic)
         check_entries(entries)
         kept = self._topics.get(topic) or _Topic(len(self._topics) + 1)
@@ -215,7 +232,9 @@ class MemoryShelf(Shelf):
         head = self._head(key)
         check_value(value.body, value.time, value.content_type)
         check_token(value.token)
-        changes = self._values.get(key, ())
+        changes = self._values.get(key)
+        if changes is None:
+            changes = deque(maxlen=self._most)
         if value.token and (before := repeated(changes, value)):
             return before
         found = head.version if head else 0
@@ -224,8 +243,11 @@ class MemoryShelf(Shelf):
         if value.deleted and not found:
             return 0
         self._version += 1
-        value = replace(value, version=self._version, previous=changes[-1].version if changes else 0)
-        self._values.setdefault(key, deque(maxlen=self._most)).append(value)
+        previous = changes[-1].version if changes else 0
+        body, kind = value.body, value.content_type
+        value = Value(key, self._version, body, value.time, kind, value.deleted, previous, value.token)
+        changes.append(value)
+        self._values[key] = changes
         self._followers.moved({"": self._version})
         return self._version
 

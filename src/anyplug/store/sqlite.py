@@ -134,6 +134,7 @@ def _prepare(connection: sqlite3.Connection, files: Files, look_at: int) -> str:
         if found != wanted:
             raise StoreError(file, f"{setting} is {found}, it has to be {wanted}; is this a network disk?")
     generation = migrate(connection, file)
+    connection.execute("SELECT value FROM json_each('[]')")  # appending needs it: say now where it is not there
     look(connection, file, look_at)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (pages,), (page,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))

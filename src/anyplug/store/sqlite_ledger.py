@@ -1,7 +1,6 @@
 """The one connection that writes, and what its thread knows: where topics end, how far producers are.
 
-Appends of a batch gather here and go to the database together, with one statement for many rows: each call of SQLite
-lets go of the interpreter, and takes it again only after a busy loop is ready to give it. What is known is what was
+Appends of a batch gather here and go to the database together (`anyplug.store.sqlite_rows`). What is known is what was
 committed, or is in the batch at hand; where a batch is forgotten, all is read anew.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,6 +15,7 @@ import msgspec
 from anyplug.errors import StoreDamaged, StoreFailed, StoreFull
 from anyplug.store.heads import Heads
 from anyplug.store.sqlite_faults import meaning, told
+from anyplug.store.sqlite_rows import insert, insert_runs
 from anyplug.store.sqlite_schema import seal
 from anyplug.store.watermark import Watermark
 from anyplug.store.writer import Target
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
     from anyplug.store.followers import Followers
     from anyplug.store.sqlite_files import Files
     from anyplug.store.sqlite_readers import Readers
+    from anyplug.store.sqlite_rows import Row, Run
 
-__all__ = ["Ledger", "Row", "TopicRow", "message_row"]
+__all__ = ["Ledger", "TopicRow"]
 
 CHECKPOINT_PAGES: Final = 1_000
 """About so many pages of the write-ahead log are written back at a time."""
@@ -39,11 +39,6 @@ RESTART_PAGES: Final = 8 * CHECKPOINT_PAGES
 
 KNOWN: Final = 10_000
 """Producers and topics whose rows are remembered, each; then all are forgotten and read again as needed."""
-
-_ROWS: Final = 256
-"""Rows of the longest statement. Shorter ones have powers of two, so that there are few."""
-
-Row = tuple[object, ...]
 
 
 class TopicRow:
@@ -86,7 +81,7 @@ class Ledger(Target):
 
     def _start(self) -> None:
         """Nothing is in the batch."""
-        self._rows: list[Row] = []
+        self._runs: list[Run] = []
         self._bytes = 0
         self._moved: dict[str, TopicRow] = {}
         self._marked: dict[bytes, Watermark] = {}
@@ -115,12 +110,12 @@ class Ledger(Target):
             (self._numbers,) = self.connection.execute("SELECT coalesce(max(id), 0) FROM topic").fetchone()
         return self._numbers + 1
 
-    def moved(self, topic: TopicRow, rows: Sequence[Row] = (), *, size: int = 0) -> None:
-        """The topic has changed, and these message rows of `size` bytes in all belong to the batch."""
+    def moved(self, topic: TopicRow, runs: Sequence[Run] = (), *, many: int = 0, size: int = 0) -> None:
+        """The topic has changed, and these messages belong to the batch, so many, of `size` bytes in all."""
         self._numbers = max(self._numbers, topic.number)
         self._topics[topic.name] = self._moved[topic.name] = topic
-        self._rows += rows
-        self._bytes += size + 64 * len(rows)
+        self._runs += runs
+        self._bytes += size + 64 * many
 
     def mark(self, producer: bytes) -> Watermark:
         """What is known of a producer; a new one is not kept until it is `marked`."""
@@ -141,14 +136,14 @@ class Ledger(Target):
 
     def flush(self) -> None:
         """Write what the batch has gathered to the database, for a job that looks at it there."""
-        _insert(self.connection, "INSERT INTO message VALUES", self._rows)
+        insert_runs(self.connection, self._runs)
         topics = [topic.row() for topic in self._moved.values()]
-        _insert(self.connection, "INSERT OR REPLACE INTO topic VALUES", topics)
+        insert(self.connection, "INSERT OR REPLACE INTO topic VALUES", topics)
         marks = [(each, msgspec.msgpack.encode(mark)) for each, mark in self._marked.items()]
         sealed = [(each, mark, seal(mark, each.hex())) for each, mark in marks]
-        _insert(self.connection, "INSERT OR REPLACE INTO producer VALUES", sealed)
+        insert(self.connection, "INSERT OR REPLACE INTO producer VALUES", sealed)
         self._pages += len(topics) + len(marks) // 2 + self._bytes // 3_000
-        self._rows = []
+        self._runs = []
         self._bytes = 0
         self._marked = {}
 
@@ -235,19 +230,3 @@ class Ledger(Target):
             self._readers.close()
             self.connection.close()
         self.heads.close()
-
-
-def message_row(key: int, received: int, content_type: str, sender: str, name: str, body: bytes) -> Row:
-    """A message as it is stored."""
-    return key, received, content_type, sender, name, seal(body, key, received, content_type, sender, name), body
-
-
-def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
-    """Insert many rows with few statements."""
-    done, left = 0, len(rows)
-    while left:
-        many = min(_ROWS, 1 << (left.bit_length() - 1))
-        places = ",".join(["(" + ",".join("?" * len(rows[0])) + ")"] * many)
-        connection.execute(f"{statement} {places}", list(chain.from_iterable(rows[done : done + many])))
-        done += many
-        left -= many

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from anyplug.errors import BeyondEnd, StoreDamaged
+from anyplug.store.alike import size_of
 from anyplug.store.base import (
     READ_BYTES,
     READ_MANY,
@@ -14,14 +16,13 @@ from anyplug.store.base import (
     MessageLog,
     Receipt,
     Span,
-    check_entries,
     check_label,
     check_producer,
     check_start,
 )
-from anyplug.store.sqlite_ledger import message_row
+from anyplug.store.sqlite_rows import runs_of
 from anyplug.store.sqlite_schema import POSITION_BITS, key_of, seal
-from anyplug.store.watermark import HASH_SIZE, Watermark, digests
+from anyplug.store.watermark import HASH_SIZE, digests
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
     from anyplug.store.base import Entry, Producer, Retention
     from anyplug.store.followers import Followers
-    from anyplug.store.sqlite_ledger import Ledger, Row, TopicRow
+    from anyplug.store.sqlite_ledger import Ledger, TopicRow
     from anyplug.store.sqlite_readers import Readers
+    from anyplug.store.sqlite_rows import Row
     from anyplug.store.writer import Writer
 
 __all__ = ["SqliteLog"]
@@ -62,37 +64,49 @@ class SqliteLog(MessageLog):
 
     async def append(self, topic: str, entries: Sequence[Entry], *, producer: Producer | None = None) -> Receipt:
         """As `MessageLog.append`."""
-        check_label("topic", topic)
-        if producer is not None:
-            check_producer(producer)
-        size = check_entries(entries)
+        size = _check(topic, entries, producer)
         return await self._writer.submit(
-            lambda: self._append(topic, entries, producer), messages=len(entries), size=size
+            lambda: self._append(topic, entries, producer, size), messages=len(entries), size=size
         )
 
-    def _append(self, name: str, entries: Sequence[Entry], producer: Producer | None) -> Receipt:
-        ledger = self._ledger
-        topic = ledger.topic(name)
-        before: list[int] = []
-        mark, hashes = Watermark(), b""
-        if producer is not None:
-            mark, hashes = ledger.mark(producer.id), digests(name, entries)
-            before = mark.admit(producer, topic.number, hashes)
-        fresh = entries[len(before) :]
+    def append_soon(
+        self,
+        topic: str,
+        entries: Sequence[Entry],
+        done: Callable[[Receipt | Exception], None],
+        *,
+        producer: Producer | None = None,
+    ) -> None:
+        """As `MessageLog.append_soon`."""
+        try:
+            size = _check(topic, entries, producer)
+            append = partial(self._append, topic, entries, producer, size)
+            self._writer.enter(append, done, messages=len(entries), size=size)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits is told
+            done(error)
+
+    def _append(self, name: str, entries: Sequence[Entry], producer: Producer | None, size: int) -> Receipt:
+        topic = self._ledger.topic(name)
         start = topic.last + 1
-        rows = [
-            message_row(key, entry.received, entry.content_type, entry.sender, entry.name, entry.body)
-            for key, entry in enumerate(fresh, key_of(topic.number, start))
-        ]
+        if producer is None:
+            self._add(topic, entries, size)
+            return Receipt(list(range(start, start + len(entries))))
+        mark, hashes = self._ledger.mark(producer.id), digests(name, entries)
+        before = mark.admit(producer, topic.number, hashes)
+        fresh = entries[len(before) :]
         if fresh:
-            topic.last += len(fresh)
-            size = sum(len(entry.body) for entry in fresh)
-            topic.size += size
-            ledger.moved(topic, rows, size=size)
-            if producer is not None:
-                mark.take(topic.number, start, hashes[len(before) * HASH_SIZE :])
-                ledger.marked(producer.id, mark)
+            self._add(topic, fresh, sum(len(entry.body) for entry in fresh))
+            mark.take(topic.number, start, hashes[len(before) * HASH_SIZE :])
+            self._ledger.marked(producer.id, mark)
         return Receipt([*before, *range(start, start + len(fresh))], len(before))
+
+    def _add(self, topic: TopicRow, entries: Sequence[Entry], size: int) -> None:
+        """Put entries of so many bytes in all at the end of a topic."""
+        if entries:
+            runs = runs_of(entries, key_of(topic.number, topic.last + 1))
+            topic.last += len(entries)
+            topic.size += size
+            self._ledger.moved(topic, runs, many=len(entries), size=size)
 
     async def read(self, topic: str, start: int, *, limit: int = READ_MANY, most: int = READ_BYTES) -> Batch:
         """As `MessageLog.read`."""
@@ -114,28 +128,14 @@ class SqliteLog(MessageLog):
             most -= len(row[6])
             if messages and most < 0:
                 break
-            messages.append(self._message(topic, begin + len(messages), row))
+            messages.append(_message(self._file, topic, begin + len(messages), row))
         if not messages and limit > 0 and begin <= span.last:
             raise StoreDamaged(self._file, f"topic {topic!r}: message {begin} is missing")
         return Batch(messages, span, begin - start)
 
-    def _message(self, topic: str, position: int, row: Row) -> Message:
-        key, received, content_type, sender, name, sealed, body = row
-        if key & _POSITION != position:  # type: ignore[operator]
-            raise StoreDamaged(self._file, f"topic {topic!r}: message {position} is missing")
-        if seal(body, key, received, content_type, sender, name) != sealed:  # type: ignore[arg-type]
-            raise StoreDamaged(self._file, f"topic {topic!r}: message {position} is not what was written")
-        return Message(position, body, received, content_type, sender, name)  # type: ignore[arg-type]
-
     def _topic(self, connection: sqlite3.Connection, topic: str) -> tuple[int, Span, int]:
         row = connection.execute("SELECT * FROM topic WHERE name = ?", (topic,)).fetchone()
-        return self._known(row) if row is not None else (0, Span(), 0)
-
-    def _known(self, row: Row) -> tuple[int, Span, int]:
-        number, name, first, last, size, sealed = row
-        if seal(b"", number, name, first, last, size) != sealed:
-            raise StoreDamaged(self._file, f"the row of topic {name!r} is not what was written")
-        return number, Span(first, last), size  # type: ignore[return-value,arg-type]
+        return _known(self._file, row) if row is not None else (0, Span(), 0)
 
     async def since(self, topic: str, time: int) -> int:
         """As `MessageLog.since`."""
@@ -153,7 +153,7 @@ class SqliteLog(MessageLog):
             ).fetchone()
             if row is None:
                 raise StoreDamaged(self._file, f"topic {topic!r}: message {middle} is missing")
-            if self._message(topic, middle, row).received < time:
+            if _message(self._file, topic, middle, row).received < time:
                 low = middle + 1
             else:
                 high = middle
@@ -169,7 +169,7 @@ class SqliteLog(MessageLog):
         return await self._readers.run(self._all)
 
     def _all(self, connection: sqlite3.Connection) -> Mapping[str, Span]:
-        return {row[1]: self._known(row)[1] for row in connection.execute("SELECT * FROM topic ORDER BY name")}
+        return {row[1]: _known(self._file, row)[1] for row in connection.execute("SELECT * FROM topic ORDER BY name")}
 
     async def wait(self, topic: str, after: int) -> int:
         """As `MessageLog.wait`."""
@@ -267,6 +267,30 @@ class SqliteLog(MessageLog):
     async def close(self) -> None:
         """Close the whole store."""
         await self._close()
+
+
+def _check(topic: str, entries: Sequence[Entry], producer: Producer | None) -> int:
+    """Refuse what cannot be appended; returns the bytes of all bodies."""
+    check_label("topic", topic)
+    if producer is not None:
+        check_producer(producer)
+    return size_of(entries)
+
+
+def _message(file: str, topic: str, position: int, row: Row) -> Message:
+    key, received, content_type, sender, name, sealed, body = row
+    if key & _POSITION != position:  # type: ignore[operator]
+        raise StoreDamaged(file, f"topic {topic!r}: message {position} is missing")
+    if seal(body, key, received, content_type, sender, name) != sealed:  # type: ignore[arg-type]
+        raise StoreDamaged(file, f"topic {topic!r}: message {position} is not what was written")
+    return Message(position, body, received, content_type, sender, name)  # type: ignore[arg-type]
+
+
+def _known(file: str, row: Row) -> tuple[int, Span, int]:
+    number, name, first, last, size, sealed = row
+    if seal(b"", number, name, first, last, size) != sealed:
+        raise StoreDamaged(file, f"the row of topic {name!r} is not what was written")
+    return number, Span(first, last), size  # type: ignore[return-value,arg-type]
 
 
 def _last(topic: TopicRow) -> int:

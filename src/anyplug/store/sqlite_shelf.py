@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from anyplug.store.followers import Followers
-    from anyplug.store.sqlite_ledger import Ledger, Row
+    from anyplug.store.sqlite_ledger import Ledger
     from anyplug.store.sqlite_readers import Readers
+    from anyplug.store.sqlite_rows import Row
     from anyplug.store.writer import Writer
 
 __all__ = ["SqliteShelf"]

@@ -2,7 +2,8 @@
 
 Jobs queue up while the disk is busy with the batch before; all that wait share the next commit, up to `BATCH_MANY`
 messages or `BATCH_BYTES`. A lone job is committed at once. Where the batch before had company, the writer gives the
-same company `GATHER` seconds to come back: its members are just now being told of their commit.
+same company `GATHER` seconds to come back: its members are just now being told of their commit. It waits for no more
+where `ENOUGH` messages have come: what a commit costs is little beside them, and the disk need not stand still.
 
 A job refuses itself (a gap, a conflict) before it changes anything, and the rest of its batch goes on. A full disk
 refuses the whole batch, and the next batch tries again. Any other error stops the writer for good: a later commit could
@@ -25,10 +26,13 @@ from anyplug.store.followers import settle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["BATCH_BYTES", "BATCH_MANY", "GATHER", "QUEUE_BYTES", "QUEUE_MANY", "Target", "Writer"]
+__all__ = ["BATCH_BYTES", "BATCH_MANY", "ENOUGH", "GATHER", "QUEUE_BYTES", "QUEUE_MANY", "Target", "Writer"]
 
 BATCH_MANY: Final = 1_000
 """Messages of one commit."""
+
+ENOUGH: Final = BATCH_MANY // 4
+"""Messages for which a commit waits for no more company: the others gather while these are being synced."""
 
 BATCH_BYTES: Final = 1024 * 1024
 """Bytes of one commit, but at least one job."""
@@ -88,13 +92,39 @@ class Target(ABC):
         """The end, in order."""
 
 
+class _Call:
+    """Stands where a future would, for who is told by a call: nothing is made, woken or queued for it."""
+
+    __slots__ = ("_done", "_loop")
+
+    def __init__(self, done: Callable[[Any], None], loop: asyncio.AbstractEventLoop) -> None:
+        self._done = done
+        self._loop = loop
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def done(self) -> bool:
+        return False
+
+    cancelled = done
+
+    def set_result(self, result: object) -> None:
+        try:
+            self._done(result)
+        except Exception as error:  # noqa: BLE001  the others of its batch are told all the same
+            self._loop.call_exception_handler({"message": "who was told of a commit has failed", "exception": error})
+
+    set_exception = set_result
+
+
 class _Job:
     __slots__ = ("apply", "essential", "future", "messages", "size")
 
     def __init__(
         self,
         apply: Callable[[], object],
-        future: asyncio.Future[Any],
+        future: asyncio.Future[Any] | _Call,
         *,
         messages: int,
         size: int,
@@ -159,7 +189,22 @@ class Writer:
             StoreError: the store is closed.
         """
         future = asyncio.get_running_loop().create_future()
-        job = _Job(apply, future, messages=messages, size=size, essential=essential)
+        self._queue_up(_Job(apply, future, messages=messages, size=size, essential=essential))
+        return cast("T", await future)
+
+    def enter(
+        self, apply: Callable[[], T], done: Callable[[T | Exception], None], *, messages: int = 1, size: int = 0
+    ) -> None:
+        """`submit` for who does not wait in a task: ``done`` is called with what it would return or raise, later, from
+        the event loop.
+
+        Raises:
+            StoreError: as `submit`; ``done`` is not called then.
+        """
+        call = _Call(done, asyncio.get_running_loop())
+        self._queue_up(_Job(apply, call, messages=messages, size=size, essential=False))
+
+    def _queue_up(self, job: _Job) -> None:
         with self._lock:
             if self._over is not None:
                 raise copy.copy(self._over)
@@ -169,7 +214,6 @@ class Writer:
                 self._paused.append(job)
             else:
                 self._enter(job)
-        return cast("T", await future)
 
     def _fits(self, job: _Job) -> bool:
         return not self._queue or (
@@ -180,7 +224,7 @@ class Writer:
         self._queue.append(job)
         self._messages += job.messages
         self._bytes += job.size
-        if len(self._queue) >= self._wanted or self._messages >= BATCH_MANY or self._bytes >= BATCH_BYTES:
+        if len(self._queue) >= self._wanted or self._messages >= ENOUGH or self._bytes >= BATCH_BYTES:
             self._news.notify()
 
     async def close(self) -> None:
@@ -215,7 +259,7 @@ class Writer:
     def _wait_for(self, company: int) -> None:
         over = time.monotonic() + self._gather_time
         self._wanted = company
-        while not self._closing and len(self._queue) < company and self._messages < BATCH_MANY:
+        while not self._closing and len(self._queue) < company and self._messages < ENOUGH:
             if (left := over - time.monotonic()) <= 0 or self._bytes >= BATCH_BYTES:
                 break
             self._news.wait(left)

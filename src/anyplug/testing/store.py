@@ -41,6 +41,7 @@ async def check_message_log(make: MakeLog, *, crash: CrashLog | None = None, pat
     """
     checks = [
         _check_positions,
+        _check_append_soon,
         _check_reading,
         _check_times,
         _check_once,
@@ -112,6 +113,30 @@ async def _check_positions(log: MessageLog) -> None:
     _expect_receipt("the next append", await log.append("a", _entries("4")), [4])
     _expect_receipt("an append of nothing", await log.append("c", []), [])
     expect("topics", dict(await log.topics()), {"a": Span(1, 4), "b": Span(1, 1)})
+
+
+async def _soon(log: MessageLog, *bodies: str, topic: str = "a", producer: Producer | None = None) -> Receipt:
+    """Append without waiting, and wait for what is told then."""
+    told: asyncio.Queue[Receipt | Exception] = asyncio.Queue()
+    log.append_soon(topic, _entries(*bodies), told.put_nowait, producer=producer)
+    outcome = await told.get()
+    await turns()
+    expect("what else was told of an append", told.qsize(), 0)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+async def _check_append_soon(log: MessageLog) -> None:
+    """Who does not wait in a task is told once, of what became of its entries."""
+    _expect_receipt("an append that is told", await _soon(log, "1", "2"), [1, 2])
+    _expect_receipt("the next that is told", await _soon(log, "3"), [3])
+    _expect_receipt("a producer's that is told", await _soon(log, "4", producer=Producer(b"p", 1)), [4])
+    _expect_receipt("the same that is told", await _soon(log, "4", producer=Producer(b"p", 1)), [4], 1)
+    await refused("a gap that is told", _soon(log, "6", producer=Producer(b"p", 3)), Gap, expected=2)
+    await refused("a conflict that is told", _soon(log, "x", producer=Producer(b"p", 1)), Conflict, sequence=1)
+    await refused("a bad name that is told", _soon(log, "x", topic=""), LocalError)
+    expect("what was appended", _bodies(await log.read("a", 1)), ["1", "2", "3", "4"])
 
 
 async def _check_reading(log: MessageLog) -> None:
@@ -302,6 +327,7 @@ async def _check_log_end(log: MessageLog) -> None:
     _expect_receipt("an append under way at close", await under_way, [1])
     await refused("wait at close", awaited(waiting), StoreError)
     await refused("append after close", log.append("a", _entries("x")), StoreError)
+    await refused("append after close that is told", _soon(log, "x"), StoreError)
     await refused("read after close", log.read("a", 1), StoreError)
     await refused("wait after close", log.wait("a", 5), StoreError)
 
