@@ -122,9 +122,10 @@ class Process:
                 pipe.close()
 
 
-def prepare(core: int) -> None:
-    """Called in a new process, before its program: where and how it runs."""
-    os.sched_setaffinity(0, {core})
+def prepare(core: int | None) -> None:
+    """Called in a new process, before its program: where and how it runs. None: on any core."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     if Process.first:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -52,6 +52,13 @@ LABEL_MAX: Final = 4096
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_ ().,+=@-]*[A-Za-z0-9_)])?", re.ASCII)
 """A component that needs no change, unless it is long or reserved: what most names are."""
 
+_WORD: Final = (
+    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]|clock|desktop|thumbs|autorun)(?![A-Za-z0-9_-]))"
+    r"[A-Za-z0-9_](?:[A-Za-z0-9_ ().,+=@-]*[A-Za-z0-9_)])?"
+)
+_SAFE: Final = re.compile(rf"{_WORD}(?:/{_WORD}){{0,{DEPTH_MAX - 1}}}", re.ASCII | re.IGNORECASE)
+"""A short path of plain components, none of them near to a reserved one: it stays as it is."""
+
 _FORBIDDEN: Final = re.compile(r"[<>:\"|?*\\]|~(?=[0-9])")
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
@@ -84,6 +91,8 @@ class SafeName(msgspec.Struct, frozen=True, gc=False):
 
 def safe(label: str | bytes) -> SafeName:
     """A path for a label. The head of the module has the rules."""
+    if isinstance(label, str) and len(label) <= COMPONENT_MAX and _SAFE.fullmatch(label):
+        return SafeName(label, label.lower())
     text = label.decode("utf-8", "replace").replace("\ufffd", "_") if isinstance(label, bytes) else label
     parts = [each for each in text.split("/") if each and each != "."]
     if len(parts) > DEPTH_MAX:
@@ -129,6 +138,8 @@ def label_of(label: str | bytes) -> str:
     text = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
     if len(text) > LABEL_MAX:
         text = text[-LABEL_MAX:]
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

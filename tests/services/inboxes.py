@@ -11,7 +11,7 @@ from anyplug.store import MemoryLog, MemoryStore
 from tests.server.serving import serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from anyplug.limits import Limits
     from anyplug.messages import Event
@@ -36,6 +36,7 @@ class MovableLog(MemoryLog):
         self.gate.set()
         self.begun = asyncio.Event()
         """An append has begun."""
+        self._appending: set[asyncio.Task[None]] = set()
 
     async def append(self, topic: str, entries: Sequence[Entry], *, producer: Producer | None = None) -> Receipt:
         self.begun.set()
@@ -43,6 +44,31 @@ class MovableLog(MemoryLog):
         if self.fault is not None:
             raise self.fault
         return await super().append(topic, entries, producer=producer)
+
+    def append_soon(
+        self,
+        topic: str,
+        entries: Sequence[Entry],
+        done: Callable[[Receipt | Exception], None],
+        *,
+        producer: Producer | None = None,
+    ) -> None:
+        async def append() -> None:
+            try:
+                receipt = await self.append(topic, entries, producer=producer)
+            except Exception as error:  # noqa: BLE001 - as the one that waits in no task
+                done(error)
+            else:
+                done(receipt)
+
+        task = asyncio.ensure_future(append())
+        self._appending.add(task)
+        task.add_done_callback(self._appending.discard)
+
+    async def finish(self) -> None:
+        """Wait for appends under way, as long as the gate is open."""
+        if self.gate.is_set():
+            await asyncio.gather(*self._appending)
 
 
 def movable() -> tuple[MemoryStore, MovableLog]:

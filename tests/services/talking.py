@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,11 +12,32 @@ from anyplug.schemas.talk import Event
 from anyplug.services import Facilities, TalkOptions, make_talk
 from tests.server.serving import RawClient
 
-__all__ = ["LINES", "NOW", "PLUG", "enter", "enter_lines", "hear", "rooms"]
+__all__ = ["LINES", "NOW", "PLUG", "Remembered", "enter", "enter_lines", "hear", "rooms"]
 
 PLUG = "plug://127.0.0.1:0"
 LINES = "tcp://127.0.0.1:0/talk"
 NOW = 1_000
+
+
+class Remembered(dict[str, Any]):
+    """The rooms that a service remembers, in place of its own dictionary: it tells when there are none any more."""
+
+    def __init__(self, facilities: Facilities) -> None:
+        halls: Any = facilities.shared("talk talk", lambda: None)
+        super().__init__(halls._halls)
+        halls._halls = self
+        self._news = asyncio.Event()
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self._news.set()
+
+    async def gone(self) -> None:
+        """Wait until no room is remembered."""
+        async with asyncio.timeout(10):
+            while self:
+                self._news.clear()
+                await self._news.wait()
 
 
 def rooms(facilities: Facilities | None = None, **options: Any) -> anyplug.server.Service:

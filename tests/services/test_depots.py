@@ -64,3 +64,18 @@ async def test_who_does_not_wait_any_more_keeps_nobody() -> None:
     stays = asyncio.ensure_future(group.submit([2]))
     work.gate.set()
     assert await stays == [4]
+
+
+async def test_who_has_nothing_to_do_waits_for_nobody() -> None:
+    work = Work()
+    group: Group[int, int] = Group(work)
+    assert await group.submit([]) == []
+    assert work.groups == []
+
+
+async def test_one_who_asks_for_more_than_a_group_gets_all_of_it_in_order() -> None:
+    work = Work()
+    work.gate.set()
+    group: Group[int, int] = Group(work, most=2)
+    assert await group.submit([1, 2, 3, 4, 5]) == [2, 4, 6, 8, 10]
+    assert work.groups == [[1, 2], [3, 4], [5]]

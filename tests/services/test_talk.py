@@ -13,7 +13,7 @@ from anyplug.schemas.talk import Here, Joined, Left, Notice, Said, Welcome
 from anyplug.services import Facilities
 from anyplug.services.talk import SLICE
 from tests.server.serving import LogRecords, serve
-from tests.services.talking import LINES, NOW, PLUG, enter, enter_lines, hear, rooms
+from tests.services.talking import LINES, NOW, PLUG, Remembered, enter, enter_lines, hear, rooms
 
 # Who is here.
 
@@ -348,19 +348,17 @@ async def test_a_room_that_everybody_left_is_remembered_for_a_while_or_not_at_al
 async def test_a_room_is_forgotten_when_its_time_is_over() -> None:
     facilities = Facilities()
     service = rooms(facilities, keep=0.1)
-    halls: Any = facilities.shared("talk talk", lambda: None)
+    halls = Remembered(facilities)
     async with serve(PLUG, services=(service,)) as server:
         for _ in range(2):
             one = await enter_lines(server.addresses[0], "talk\n")
             await one.hear_line()
-            assert halls._halls["lobby"].forgetting is None
+            assert halls["lobby"].forgetting is None
             await one.say(b"886\n")
             await one.hear_all()
             await one.close()
         assert len(halls) == 1
-        async with asyncio.timeout(5):
-            while len(halls):
-                await asyncio.sleep(0.001)
+        await halls.gone()
 
 
 async def test_a_flood_is_heard_whole() -> None:

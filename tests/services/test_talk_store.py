@@ -9,6 +9,7 @@ from anyplug.errors import StoreDamaged, StoreFailed
 from anyplug.services import Facilities, TalkOptions, make_talk
 from anyplug.store import Batch, Entry, MemoryLog, MemoryStore, Receipt, SqliteStore, Store
 from tests.server.serving import LogRecords, RawClient, serve
+from tests.services.talking import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,12 +102,10 @@ async def test_what_was_said_before_a_restart_is_told_and_counted_on(tmp_path: P
 async def test_a_room_is_let_go_when_all_have_left_and_comes_back_from_the_store() -> None:
     facilities = facilities_of(MemoryStore())
     service = make_talk("talk", TalkOptions(), facilities)
-    halls: Any = facilities.shared("talk talk", lambda: None)
+    halls = Remembered(facilities)
     async with serve(PLUG, services=(service,)) as server:
         await say_and_leave(server.addresses[0], "hello")
-        async with asyncio.timeout(5):
-            while len(halls):
-                await asyncio.sleep(0)
+        await halls.gone()
         client = await enter(server.addresses[0])
         await hear(
             client, "* you are guest-1 in lobby, and nobody else is here", "* said before (1):", "guest-1: hello"
@@ -203,11 +202,11 @@ async def test_a_room_whose_words_are_not_on_disk_yet_is_not_let_go() -> None:
     log.writes.clear()
     facilities = facilities_of(store)
     service = make_talk("talk", TalkOptions(patience=0.01, keep=0.01, rooms=1), facilities)
-    halls: Any = facilities.shared("talk talk", lambda: None)
+    halls = Remembered(facilities)
     async with serve(PLUG, services=(service,)) as server:
         await say_and_leave(server.addresses[0], "hello")
         async with asyncio.timeout(5):
-            while halls._halls["lobby"].forgetting is None:  # it was to be let go, and could not
+            while halls["lobby"].forgetting is None:  # it was to be let go, and could not
                 await asyncio.sleep(0.001)
         other = await RawClient.to(server.addresses[0])
         await other.say(b"talk other\n")
@@ -219,9 +218,7 @@ async def test_a_room_whose_words_are_not_on_disk_yet_is_not_let_go() -> None:
         )
         log.writes.set()
         await client.close()
-        async with asyncio.timeout(5):
-            while len(halls):
-                await asyncio.sleep(0.001)
+        await halls.gone()
     assert (await log.span("talk/lobby")).last == 1
 
 
@@ -230,7 +227,7 @@ async def test_who_leaves_last_does_not_wait_for_the_disk_and_others_may_come_an
     log.writes.clear()
     facilities = facilities_of(store)
     service = make_talk("talk", TalkOptions(), facilities)
-    halls: Any = facilities.shared("talk talk", lambda: None)
+    halls = Remembered(facilities)
     async with serve(PLUG, services=(service,)) as server:
         for _ in range(3):
             await say_and_leave(server.addresses[0], "hello")
@@ -242,9 +239,7 @@ async def test_who_leaves_last_does_not_wait_for_the_disk_and_others_may_come_an
                 await asyncio.sleep(0)
         assert len(halls) == 1
         await stays.close()
-        async with asyncio.timeout(5):
-            while len(halls):
-                await asyncio.sleep(0)
+        await halls.gone()
 
 
 async def test_several_who_leave_while_the_disk_is_slow_let_go_of_the_room_once() -> None:
@@ -253,7 +248,7 @@ async def test_several_who_leave_while_the_disk_is_slow_let_go_of_the_room_once(
     log.writes.clear()
     facilities = facilities_of(store, records)
     service = make_talk("talk", TalkOptions(), facilities)
-    halls: Any = facilities.shared("talk talk", lambda: None)
+    halls = Remembered(facilities)
     async with serve(PLUG, services=(service,), records=records) as server:
         for _ in range(3):
             await say_and_leave(server.addresses[0], "hello")

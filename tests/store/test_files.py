@@ -259,6 +259,17 @@ async def test_who_takes_over_while_the_old_one_lets_go_loses_nothing(store: Fol
     await both[-1].write(1, PARTS[1])
 
 
+async def test_who_takes_over_finds_what_has_come_and_is_still_being_written(store: FolderFiles) -> None:
+    old = await store.begin(Offer(label="half", size=len(DATA)), now=1)
+    writes = [asyncio.ensure_future(old.write(index, PARTS[index])) for index in range(3)]
+    await asyncio.sleep(0)  # they have begun
+    new = await store.resume(old.id)
+    assert list(new.missing()) == []
+    await asyncio.gather(*writes)
+    with pytest.raises(TakenOver):
+        await old.write(0, PARTS[0])
+
+
 async def test_a_cancelled_finish_is_finished_all_the_same(store: FolderFiles) -> None:
     lease = await half(store, 0, 1, 2)
     task = asyncio.ensure_future(lease.finish(now=1))

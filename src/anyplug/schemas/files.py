@@ -129,7 +129,7 @@ class Abandon(_Question, frozen=True, kw_only=True):
     number: Number
 
 
-class Small(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Small(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A whole file."""
 
     name: Label

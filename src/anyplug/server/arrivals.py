@@ -9,25 +9,32 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from anyplug.wire.arriving import Buffers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["AHEAD", "AHEAD_IN_ALL", "Arrivals", "Traffic"]
+__all__ = ["AHEAD", "AHEAD_IN_ALL", "BUFFERS", "Arrivals", "Traffic"]
 
 AHEAD: Final = 4
 """Chunks of one connection that are being written at once, at most; then it is not read."""
 
-AHEAD_IN_ALL: Final = 64
+AHEAD_IN_ALL: Final = 32
 """Chunks of all connections that are being written at once; above it each connection has one at most."""
 
 
-class Traffic:
-    """Chunks under way on one server."""
+BUFFERS: Final = 32
+"""Chunks of all connections that are received into memory of their own, at most; others come in pieces."""
 
-    __slots__ = ("chunks",)
+
+class Traffic:
+    """Chunks under way on one server, and the memory that they share."""
+
+    __slots__ = ("buffers", "chunks")
 
     def __init__(self) -> None:
         self.chunks = 0
+        self.buffers = Buffers(BUFFERS)
 
 
 class Arrivals:
@@ -77,4 +84,6 @@ class Arrivals:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._traffic.chunks -= 1
+        if not self._traffic.chunks:
+            self._traffic.buffers.rest()
         self._changed()

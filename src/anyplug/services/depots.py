@@ -37,6 +37,17 @@ LOOK_MOST: Final = 600.0
 """The longest time between two looks, seconds."""
 
 
+class _Wait(Generic[Result]):
+    """Somebody who waits for what becomes of so many items."""
+
+    __slots__ = ("done", "many", "results")
+
+    def __init__(self, many: int, done: asyncio.Future[None]) -> None:
+        self.many = many
+        self.done = done
+        self.results: list[Result | Exception] = []
+
+
 class Group(Generic[Item, Result]):
     """Does things together that came at the same time: while one group is under way, the next gathers.
 
@@ -52,17 +63,20 @@ class Group(Generic[Item, Result]):
     ) -> None:
         self._work = work
         self._most = most
-        self._waiting: list[tuple[Item, asyncio.Future[Result | Exception]]] = []
+        self._waiting: list[tuple[Item, _Wait[Result]]] = []
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, items: Sequence[Item]) -> list[Result | Exception]:
         """Have these done; what became of each."""
+        if not items:
+            return []
         loop = asyncio.get_running_loop()
-        pairs = [(item, loop.create_future()) for item in items]
-        self._waiting += pairs
+        wait: _Wait[Result] = _Wait(len(items), loop.create_future())
+        self._waiting += [(item, wait) for item in items]
         if self._task is None:
             self._task = loop.create_task(self._run())
-        return [await future for _, future in pairs]
+        await wait.done
+        return wait.results
 
     async def _run(self) -> None:
         try:
@@ -72,15 +86,16 @@ class Group(Generic[Item, Result]):
         finally:
             self._task = None
 
-    async def _do(self, group: list[tuple[Item, asyncio.Future[Result | Exception]]]) -> None:
+    async def _do(self, group: list[tuple[Item, _Wait[Result]]]) -> None:
         results: Sequence[Result | Exception]
         try:
             results = await self._work([item for item, _ in group])
         except Exception as error:  # noqa: BLE001 - it is raised where the items came from
             results = [error] * len(group)
-        for (_, future), result in zip(group, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+        for (_, wait), result in zip(group, results, strict=True):
+            wait.results.append(result)
+            if len(wait.results) == wait.many and not wait.done.done():
+                wait.done.set_result(None)
 
 
 class Depot:

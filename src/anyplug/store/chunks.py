@@ -32,6 +32,9 @@ DIGEST: Final = 32
 CONTEXT: Final = "anyplug 2026-11-20 digest of a file over its chunks"
 """Sets these digests apart from all others (BLAKE3, section 2.3)."""
 
+_BEGUN: Final = blake3(derive_key_context=CONTEXT)
+"""What has derived the key already; it is copied, and never updated itself."""
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -50,7 +53,7 @@ def chunk_digest(parts: Sequence[Buffer]) -> bytes:
 
 def file_digest(digests: Buffer, size: int) -> bytes:
     """The digest of a file of `size` bytes, from the digests of its chunks, one after another."""
-    return blake3(digests, derive_key_context=CONTEXT).update(size.to_bytes(8, "little")).digest()
+    return _BEGUN.copy().update(digests).update(size.to_bytes(8, "little")).digest()
 
 
 def split(data: Buffer) -> Iterator[memoryview]:

@@ -14,6 +14,7 @@ import platform
 import re
 import stat
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from anyplug.errors import StoreError, StoreFailed, StoreFull
@@ -23,7 +24,21 @@ if TYPE_CHECKING:
 
     from anyplug.store.chunks import Buffer
 
-__all__ = ["FOLDER", "NEW", "READ", "WRITE", "Disk", "boot", "lacking", "open_folder", "told", "walk", "write_all"]
+__all__ = [
+    "BEGIN_BYTES",
+    "FOLDER",
+    "NEW",
+    "READ",
+    "WRITE",
+    "Disk",
+    "begin_sync",
+    "boot",
+    "lacking",
+    "open_folder",
+    "told",
+    "walk",
+    "write_all",
+]
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """There is no room."""
@@ -46,6 +61,12 @@ WRITE: Final = _flags("O_RDWR", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
 
 DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 """Somebody has to allow it."""
+
+BEGIN_BYTES: Final = 8 * 1024 * 1024
+"""Bytes written to a file after which the disk should begin with them."""
+
+_RANGE_WRITE: Final = 2
+"""SYNC_FILE_RANGE_WRITE of sync_file_range(2)."""
 
 SYNC_ALL: Final = 4
 """From so many files on, one sync of the whole disk is quicker than one of each."""
@@ -115,6 +136,14 @@ def write_all(file: int, parts: Sequence[Buffer], offset: int) -> None:
             left[0] = left[0][done:]
 
 
+def begin_sync(file: int, *, system: str = platform.system()) -> None:
+    """Have the system begin to write what it holds of a file, so that a sync later finds little left to do. Returns
+    before it is on the disk; what goes wrong, the sync tells. On systems other than Linux it does nothing.
+    """
+    if (call := _find_sync_file_range(system)) is not None:
+        call(file, 0, 0, _RANGE_WRITE)
+
+
 class Disk:
     """Syncs, and what else has to be asked of the system itself.
 
@@ -178,6 +207,17 @@ class Disk:
             return False
         facts = (found.st_size, found.st_mtime_ns)
         return stat.S_ISREG(found.st_mode) and facts == (size, mtime) and inode in {None, found.st_ino}
+
+
+@cache
+def _find_sync_file_range(system: str) -> Callable[[int, int, int, int], int] | None:
+    """The call that begins to write a range of a file; a length of 0 means up to its end."""
+    if system != "Linux":
+        return None
+    call = ctypes.CDLL(None).sync_file_range
+    call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    result: Callable[[int, int, int, int], int] = call
+    return result
 
 
 def _find_syncfs() -> Callable[[int], int] | None:

@@ -74,7 +74,7 @@ class FileLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Bytes of the disk that are left free; but never more than a twentieth of it."""
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A file that somebody wants to store."""
 
     label: str
@@ -129,7 +129,7 @@ class Finish(msgspec.Struct, frozen=True):
     """Its size, where the offer did not tell; None takes what is there."""
 
 
-class Small(msgspec.Struct, frozen=True):
+class Small(msgspec.Struct, frozen=True, gc=False):
     """A whole file in memory."""
 
     offer: Offer
@@ -286,7 +286,8 @@ class FileStore(ABC):
 
     @abstractmethod
     async def resume(self, transfer: str) -> Lease:
-        """Take a transfer up where it is, from whoever has it: the newest wins, at once.
+        """Take a transfer up where it is, from whoever has it: the newest wins, at once. What is being written then is
+        finished first, so that it need not come again.
 
         Raises:
             NotThere: there is none of that id; where it was finished, `finished` has its file.
@@ -374,7 +375,7 @@ def check_offer(offer: Offer, limits: FileLimits) -> Offer:
     if offer.modified is not None and not -_TIME_MAX <= offer.modified < _TIME_MAX:
         raise LocalError(f"a file was modified {offer.modified} ns after 1970; that does not fit 64 bits")
     for text in (offer.content_type, offer.sender):
-        if len(text) > TEXT_MAX or label_of(text) != text:
+        if len(text) > TEXT_MAX or (not text.isascii() and label_of(text) != text):
             raise LocalError(f"a text of an offer is too long, or holds half a character: {text[:40]!r}")
     label = label_of(offer.label)
     return offer if label == offer.label else msgspec.structs.replace(offer, label=label)

@@ -25,10 +25,10 @@ from anyplug.store.chunks import chunk_count
 from anyplug.store.files import LIST_MANY, FileLimits, FileStore, Usage
 from anyplug.store.folder_check import check_file, unknown
 from anyplug.store.folder_core import THREADS
-from anyplug.store.folder_index import PLACING, THERE, below, find, pieces, select
 from anyplug.store.folder_opening import open_core
 from anyplug.store.folder_placing import Placer
 from anyplug.store.folder_reader import FolderReader
+from anyplug.store.folder_rows import PLACING, THERE, below, find, pieces, select
 from anyplug.store.folder_small import put_many
 from anyplug.store.folder_uploads import Uploads
 from anyplug.store.sqlite_files import RESERVE
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from anyplug.store.files import Finding, Finish, Lease, Offer, Reader, Small, StoredFile, Transfer
     from anyplug.store.folder_core import Core
-    from anyplug.store.folder_index import Row
+    from anyplug.store.folder_rows import Row
     from anyplug.store.sqlite_files import Files
 
 __all__ = ["FolderFiles"]

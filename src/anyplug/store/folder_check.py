@@ -14,8 +14,8 @@ from anyplug.store.folder_reader import read_chunk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anyplug.store.folder_index import Row
     from anyplug.store.folder_places import Places
+    from anyplug.store.folder_rows import Row
 
 __all__ = ["check_file", "unknown"]
 

@@ -63,18 +63,20 @@ class Room:
             StoreFull: a bound would be passed; or, where the `disk` has so many bytes free, too few would be left.
         """
         limits = self._limits
-        for what, found, most in (
-            ("bytes", self.bytes + self.reserved + size, limits.bytes),
-            ("files", self.files + self.coming + self.transfers + files + transfers, limits.files),
-            ("transfers", self.transfers + transfers, limits.transfers),
-        ):
-            if found > most:
-                raise StoreFull(self._path, f"there would be {found:,} {what}, the limit is {most:,}")
+        if (all_bytes := self.bytes + self.reserved + size) > limits.bytes:
+            raise self._full("bytes", all_bytes, limits.bytes)
+        if (all_files := self.files + self.coming + self.transfers + files + transfers) > limits.files:
+            raise self._full("files", all_files, limits.files)
+        if self.transfers + transfers > limits.transfers:
+            raise self._full("transfers", self.transfers + transfers, limits.transfers)
         if disk is not None and (left := disk - (self.reserved - self.written) - size) < free:
             raise StoreFull(self._path, f"{max(left, 0):,} bytes of the disk would be free, {free:,} are left free")
         self.reserved += size
         self.transfers += transfers
         self.coming += files
+
+    def _full(self, what: str, found: int, most: int) -> StoreFull:
+        return StoreFull(self._path, f"there would be {found:,} {what}, the limit is {most:,}")
 
     def drop(self, size: int, *, written: int = 0, files: int = 0, transfers: int = 0) -> None:
         """Give back what was promised."""

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from anyplug.errors import StoreDamaged, StoreError, StoreFailed, StoreFull
-from anyplug.names import key_of, sibling
-from anyplug.store.chunks import DIGEST
-from anyplug.store.files import StoredFile
+from anyplug.names import key_of
+from anyplug.store.folder_names import Names
+from anyplug.store.folder_rows import GOING, PLACING, THERE, insert_files, insert_pieces, select, set_states
 from anyplug.store.sqlite_faults import meaning, told
 from anyplug.store.sqlite_files import sync_folder
 from anyplug.store.sqlite_readers import open_connection
-from anyplug.store.sqlite_schema import seal
 from anyplug.store.writer import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from anyplug.store.folder_rows import Ready, Row
     from anyplug.store.sqlite_files import Files
 
-__all__ = ["GOING", "PLACING", "THERE", "Index", "Ready", "Row", "below", "find", "open_index", "pieces", "select"]
+__all__ = ["Index", "open_index"]
 
 APPLICATION: Final = 0x506C7546
 """``PluF``: the application id in the head of the database."""
@@ -63,72 +63,8 @@ TABLES: Final = (
         PRIMARY KEY (file, part)) WITHOUT ROWID""",
 )
 
-PIECE: Final = 1024
-"""Digests in one row: those of a gibibyte."""
-
-PLACING, THERE, GOING = 0, 1, 2
-
 CHECKPOINT_ROWS: Final = 4_000
 """After about so many rows the write-ahead log is written back."""
-
-HINTS: Final = 10_000
-"""Names whose highest number is remembered, so that the next one is found at once; then all are forgotten."""
-
-_COLUMNS = "id, state, name, label, size, digest, stored, modified, content_type, sender, transfer, inode, mtime"
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A file as the index knows it."""
-
-    id: int
-    state: int
-    name: str
-    label: str
-    size: int
-    digest: bytes
-    stored: int
-    modified: int | None
-    content_type: str
-    sender: str
-    transfer: str
-    inode: int
-    mtime: int
-
-    def shown(self) -> StoredFile:
-        """As it is told outside."""
-        return StoredFile(
-            name=self.name,
-            label=self.label,
-            size=self.size,
-            digest=self.digest,
-            stored=self.stored,
-            modified=self.modified,
-            content_type=self.content_type,
-            sender=self.sender,
-        )
-
-
-class Ready(msgspec.Struct, kw_only=True):
-    """A file that lies whole in the staging area, and what became of it."""
-
-    staged: str
-    """Its name there."""
-    wanted: str
-    """The path it should get."""
-    row: Row
-    digests: bytes
-    replace: bool
-    again: bool = False
-    """The path turned out to be taken: it needs another one."""
-    avoid: set[str] = msgspec.field(default_factory=set)
-    """Paths that turned out to be taken by what is not ours."""
-    fresh: bool = False
-    """A file of the same content is not good enough: it was found to be gone."""
-    same: Row | None = None
-    """The file that this one is already."""
-    replaced: Row | None = None
-    """The file whose place it takes."""
-    error: Exception | None = None
 
 
 def open_index(files: Files) -> sqlite3.Connection:
@@ -176,51 +112,6 @@ def _make_tables(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("COMMIT")
 
 
-def select(connection: sqlite3.Connection, path: str, rest: str, *values: object) -> list[Row]:
-    """Rows of files, each checked.
-
-    Raises:
-        StoreDamaged: one is not what was written.
-    """
-    rows = []
-    for *fields, sealed in connection.execute(f"SELECT {_COLUMNS}, seal FROM file {rest}", values):  # noqa: S608  ours
-        if seal(fields[5], *fields[:5], *fields[6:]) != sealed:
-            raise StoreDamaged(path, f"the row of file {fields[2]!r} is not what was written")
-        rows.append(Row(**dict(zip(Row.__struct_fields__, fields, strict=True))))
-    return rows
-
-
-def find(connection: sqlite3.Connection, path: str, name: str, key: str) -> Row | None:
-    """The file of that very name, or else the one that has that key."""
-    for rest, value in (("key = ? AND name = ?", (key_of(name), name)), ("key = ?", (key,))):
-        if rows := select(connection, path, f"WHERE state = {THERE} AND {rest} LIMIT 1", *value):
-            return rows[0]
-    return None
-
-
-def below(key: str) -> tuple[str, str]:
-    """The bounds of the keys of all that lies in a folder."""
-    return f"{key}/", f"{key}0"
-
-
-def pieces(connection: sqlite3.Connection, path: str, file: int, first: int, count: int) -> bytes:
-    """The digests of chunks of a file, one after another.
-
-    Raises:
-        StoreDamaged: they are not what was written.
-    """
-    parts = range(first // PIECE, -(-(first + count) // PIECE))
-    found = connection.execute(
-        "SELECT part, digests, seal FROM piece WHERE file = ? AND part >= ? AND part < ? ORDER BY part",
-        (file, parts.start, parts.stop),
-    ).fetchall()
-    if [part for part, _, _ in found] != [*parts] or any(seal(kept, file, part) != sum_ for part, kept, sum_ in found):
-        raise StoreDamaged(path, f"the digests of file {file} are not what was written")
-    data = b"".join(kept for _, kept, _ in found)
-    start = first - parts.start * PIECE
-    return data[start * DIGEST : (start + count) * DIGEST]
-
-
 class Index(Target):
     """What the writer's thread writes to, and the jobs it does there."""
 
@@ -237,51 +128,65 @@ class Index(Target):
 
     def place(self, items: Sequence[Ready]) -> None:
         """Give each item a path, and write its row: it is being placed."""
+        first = self._last
         try:
             self._place(items)
         except BaseException:
-            for item in items:
-                if item.row.id:
-                    self.remove(item.row.id)
+            self.connection.execute("DELETE FROM file WHERE id > ?", (first,))
+            self.connection.execute("DELETE FROM piece WHERE file > ?", (first,))
             raise
 
     def _place(self, items: Sequence[Ready]) -> None:
+        names = Names(self.connection, items, self._hints)
+        waiting: list[Ready] = []
         for item in items:
-            item.again, item.row = False, msgspec.structs.replace(item.row, id=0)
-        for item in items:
-            old = self._known(item.wanted)
-            if old is not None and not item.fresh and _alike(old, item.row):
-                item.same = old
-                continue
-            if item.replace and old is not None and old.name not in item.avoid:
-                name, item.replaced = old.name, old
-            else:
-                name, item.replaced = self._free(item.wanted, item.avoid), None
-            row = msgspec.structs.replace(item.row, state=PLACING, name=name)
-            item.row = msgspec.structs.replace(row, id=self._insert(row))
-            self._insert_pieces(item.row.id, item.digests)
+            item.again, item.replaced = False, None
+            name = item.wanted
+            if not names.plain(item):
+                self._insert(waiting)  # what follows asks the database
+                old = self._known(name)
+                if old is not None and not item.fresh and _alike(old, item.row):
+                    item.same = old
+                    continue
+                if item.replace and old is not None and old.name not in item.avoid:
+                    name, item.replaced = old.name, old
+                else:
+                    name = names.free(name, item.avoid)
+            names.take(item.key if name is item.wanted else key_of(name))
+            self._last += 1
+            item.row = msgspec.structs.replace(item.row, id=self._last, state=PLACING, name=name)
+            waiting.append(item)
+        self._insert(waiting)
         self._rows += 2 * len(items)
+
+    def _insert(self, items: list[Ready]) -> None:
+        """Write the rows of these items, and let go of them."""
+        insert_files(self.connection, items)
+        insert_pieces(self.connection, [(item.row.id, item.digests) for item in items])
+        items.clear()
 
     def settle(self, items: Sequence[Ready]) -> None:
         """The items have their names, or will not get them: those with an error, and those to be placed again."""
+        named: list[Row] = []
         for item in items:
             if item.same is not None:
                 continue
             if item.error is not None or item.again:
                 self.remove(item.row.id)
-            else:
-                self.there(item.row, item.replaced.id if item.replaced is not None else None)
+                continue
+            if item.replaced is not None:
+                self.remove(item.replaced.id)
+            named.append(item.row)
+        set_states(self.connection, named, THERE)
         self._rows += len(items)
 
-    def there(self, row: Row, replaced: int | None) -> None:
+    def there(self, row: Row) -> None:
         """The file has its name."""
-        if replaced is not None:
-            self.remove(replaced)
-        self._state(row, THERE)
+        set_states(self.connection, [row], THERE)
 
     def going(self, row: Row) -> None:
         """The file's name is about to be removed."""
-        self._state(row, GOING)
+        set_states(self.connection, [row], GOING)
         self._rows += 1
 
     def remove(self, file: int) -> None:
@@ -293,58 +198,6 @@ class Index(Target):
     def _known(self, name: str) -> Row | None:
         rows = select(self.connection, self.path, f"WHERE state = {THERE} AND key = ? LIMIT 1", key_of(name))
         return rows[0] if rows else None
-
-    def _free(self, wanted: str, avoid: set[str]) -> str:
-        """A path that nobody has."""
-        parts = wanted.split("/")
-        for depth in range(len(parts) - 1):
-            path, number = "/".join(parts), 1
-            while "/".join(parts[: depth + 1]) in avoid or self._is_file("/".join(parts[: depth + 1])):
-                number += 1
-                parts = sibling(path, number, depth=depth).split("/")
-        path = "/".join(parts)
-        if path not in avoid and not self._is_taken(path):
-            return path
-        key = key_of(path)
-        number = self._hints.get(key, 2)
-        while (name := sibling(path, number)) in avoid or self._is_taken(name):
-            number += 1
-        if len(self._hints) >= HINTS:
-            self._hints.clear()
-        self._hints[key] = number
-        return name
-
-    def _is_file(self, name: str) -> bool:
-        return self.connection.execute("SELECT 1 FROM file WHERE key = ?", (key_of(name),)).fetchone() is not None
-
-    def _is_taken(self, name: str) -> bool:
-        key = key_of(name)
-        query = "SELECT 1 FROM file WHERE key = ? UNION ALL SELECT 1 FROM file WHERE key >= ? AND key < ? LIMIT 1"
-        return self.connection.execute(query, (key, *below(key))).fetchone() is not None
-
-    def _insert(self, row: Row) -> int:
-        self._last += 1
-        fields = (self._last, *msgspec.structs.astuple(row)[1:])
-        sealed = seal(row.digest, *fields[:5], *fields[6:])
-        places = ",".join("?" * (len(fields) + 2))
-        self.connection.execute(
-            f"INSERT INTO file ({_COLUMNS}, seal, key) VALUES ({places})",  # noqa: S608  ours
-            (*fields, sealed, key_of(row.name)),
-        )
-        return self._last
-
-    def _insert_pieces(self, file: int, digests: bytes) -> None:
-        size = PIECE * DIGEST
-        rows = [
-            (file, part, digests[at : at + size], seal(digests[at : at + size], file, part))
-            for part, at in enumerate(range(0, len(digests), size))
-        ]
-        self.connection.executemany("INSERT INTO piece VALUES (?, ?, ?, ?)", rows)
-
-    def _state(self, row: Row, state: int) -> None:
-        fields = (row.id, state, *msgspec.structs.astuple(row)[2:])
-        sealed = seal(row.digest, *fields[:5], *fields[6:])
-        self.connection.execute("UPDATE file SET state = ?, seal = ? WHERE id = ?", (state, sealed, row.id))
 
     # For the writer.
 

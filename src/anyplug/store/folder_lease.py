@@ -10,7 +10,7 @@ from anyplug.errors import StoreError
 from anyplug.store.files import SYNC_BYTES, Finish, Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from anyplug.store.chunks import Buffer
     from anyplug.store.files import StoredFile
@@ -27,7 +27,7 @@ DIRTY_MAX: Final = 4 * SYNC_BYTES
 class FolderLease(Lease):
     """A lease, from `Uploads`."""
 
-    __slots__ = ("_core", "_syncing", "_uploads", "id", "offer", "upload")
+    __slots__ = ("_core", "_syncing", "_uploads", "_writes", "id", "offer", "upload")
 
     def __init__(self, uploads: Uploads, core: Core, upload: Upload) -> None:
         self.id = upload.id
@@ -36,6 +36,7 @@ class FolderLease(Lease):
         self._uploads = uploads
         self._core = core
         self._syncing: asyncio.Task[None] | None = None
+        self._writes: set[asyncio.Future[bool]] = set()
         upload.holder = self
 
     @property
@@ -60,7 +61,7 @@ class FolderLease(Lease):
         core.room.take(grown)
         new = False
         try:
-            new = await core.run(upload.write_as, self, index, parts, digest, core.free)
+            new = await self._noted(core.run(upload.write_as, self, index, parts, digest, core.free))
         finally:
             if new:
                 upload.reserved += grown
@@ -71,6 +72,17 @@ class FolderLease(Lease):
             self._syncing = asyncio.get_running_loop().create_task(self._sync())
         if upload.dirty >= DIRTY_MAX and self._syncing is not None:
             await asyncio.shield(self._syncing)
+
+    async def _noted(self, writing: Coroutine[object, object, bool]) -> bool:
+        task = asyncio.ensure_future(writing)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await task
+
+    async def written(self) -> None:
+        """Wait until all that came is written, or has failed. What has come need not come again."""
+        if self._writes:
+            await asyncio.wait(tuple(self._writes))
 
     async def _sync(self) -> None:
         # Where this fails the store has stopped, and the next write says so; or there is no room, and nothing is lost.

@@ -16,8 +16,9 @@ from anyplug.names import key_of
 from anyplug.store.disk import Disk, boot, lacking, open_folder, told, walk
 from anyplug.store.files import Transfer
 from anyplug.store.folder_core import Core
-from anyplug.store.folder_index import PLACING, THERE, Index, open_index, select
+from anyplug.store.folder_index import Index, open_index
 from anyplug.store.folder_places import FOLDER_MODE, JOURNAL, Places
+from anyplug.store.folder_rows import PLACING, THERE, select
 from anyplug.store.folder_transfer import Upload
 from anyplug.store.sqlite_faults import told as told_of_index
 from anyplug.store.sqlite_files import Files, sync_folder
@@ -139,7 +140,7 @@ def _recover(index: Index, places: Places) -> None:
         if row.state == PLACING and places.has(row, itself=True, sync=True):
             for old in select(connection, index.path, replaced, key_of(row.name), row.name):
                 index.remove(old.id)
-            index.there(row, None)
+            index.there(row)
         elif row.state == PLACING:
             index.remove(row.id)
         else:

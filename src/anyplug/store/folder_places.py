@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyplug.store.disk import Disk
-    from anyplug.store.folder_index import Ready, Row
+    from anyplug.store.folder_rows import Ready, Row
 
 __all__ = ["FILE_MODE", "FOLDER_MODE", "JOURNAL", "Places"]
 
@@ -161,13 +161,13 @@ class Places:
         self._folders.clear()
         self._touched.clear()
 
-    def stage(self, name: str) -> int:
+    def stage(self, name: str, mode: int = 0o600) -> int:
         """Make a file in the staging area and open it."""
-        return os.open(name, NEW, 0o600, dir_fd=self.staging)
+        return os.open(name, NEW, mode, dir_fd=self.staging)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str, *, journal: bool = True) -> None:
         """Remove a file from the staging area, and its journal."""
-        for each in (name, name + JOURNAL):
+        for each in (name, name + JOURNAL) if journal else (name,):
             with suppress(FileNotFoundError):
                 os.unlink(each, dir_fd=self.staging)
 

@@ -2,6 +2,11 @@
 
 Who comes while a batch is under way goes with the next one. A batch takes five steps: sync the data; write rows that
 say what is about to be done; give names and sync the folders; write that it is done; clear the staging area.
+
+Each step is durable before the next begins, and nobody is told before the fourth is: what was acknowledged is on the
+disk under its name, and a name that anybody sees belongs to a file that is there whole. A crash after the second step
+leaves rows that say what to look for: the file of a row that has its name gets the row, the others are forgotten
+(`anyplug.store.folder_opening`). From a few files on the data is synced by one call for the whole disk.
 """
 
 from __future__ import annotations
@@ -12,14 +17,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from anyplug.errors import StoreError, StoreFailed
-from anyplug.names import key_of
 from anyplug.store.disk import WRITE, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyplug.store.folder_core import Core
-    from anyplug.store.folder_index import Ready, Row
+    from anyplug.store.folder_rows import Ready, Row
 
 __all__ = ["BATCH", "Placer"]
 
@@ -28,6 +32,16 @@ BATCH: Final = 1_000
 
 TRIES: Final = 100
 """How often a file is given another name before the folder is said to be unusable."""
+
+
+class _Order:
+    """Items that somebody waits for."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, left: int, done: asyncio.Future[None]) -> None:
+        self.left = left
+        self.done = done
 
 
 class Placer:
@@ -41,20 +55,21 @@ class Placer:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._waiting: list[tuple[Ready, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Ready, _Order]] = []
         self._task: asyncio.Task[None] | None = None
         self.order = asyncio.Lock()
         """Held while names are given or taken away."""
 
     async def place(self, items: Sequence[Ready]) -> None:
         """Make files of the items; what became of each is in it. Goes on to the end when the caller is cancelled."""
+        if not items:
+            return
         loop = asyncio.get_running_loop()
-        entries = [(item, loop.create_future()) for item in items]
-        self._waiting += entries
+        order = _Order(len(items), loop.create_future())
+        self._waiting += [(item, order) for item in items]
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._work())
-        for _, future in entries:
-            await asyncio.shield(future)
+        await asyncio.shield(order.done)
 
     async def end(self) -> None:
         """Wait until nothing is under way."""
@@ -71,23 +86,24 @@ class Placer:
             except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait for ever
                 for item in items:
                     item.error = item.error or error
-            for item, future in batch:
+            for item, order in batch:
                 self._count(item)
-                future.set_result(None)
+                order.left -= 1
+                if not order.left:
+                    order.done.set_result(None)
 
-    def _take(self) -> list[tuple[Ready, asyncio.Future[None]]]:
+    def _take(self) -> list[tuple[Ready, _Order]]:
         """The next batch: where the outcome of one decides about another, they go one after the other."""
-        batch: list[tuple[Ready, asyncio.Future[None]]] = []
-        later: list[tuple[Ready, asyncio.Future[None]]] = []
-        seen: dict[str, tuple[bool, set[bytes]]] = {}
+        batch: list[tuple[Ready, _Order]] = []
+        later: list[tuple[Ready, _Order]] = []
+        seen: dict[str, list[Ready]] = {}
         for entry in self._waiting:
             item = entry[0]
-            replaces, digests = seen.setdefault(key := key_of(item.wanted), (item.replace, set()))
-            if len(batch) >= BATCH or (digests and (replaces or item.replace or item.row.digest in digests)):
+            others = seen.setdefault(item.key, [])
+            if len(batch) >= BATCH or (others and _decides(others, item)):
                 later.append(entry)
                 continue
-            digests.add(item.row.digest)
-            seen[key] = (replaces or item.replace, digests)
+            others.append(item)
             batch.append(entry)
         self._waiting = later
         return batch
@@ -114,9 +130,11 @@ class Placer:
 
     def _give(self, items: Sequence[Ready]) -> None:
         for item in items:
+            if item.same is None:
+                continue
             try:
                 with told(self._core.path):
-                    if item.same is not None and not self._core.places.has(item.same):
+                    if not self._core.places.has(item.same):
                         item.same, item.fresh, item.again = None, True, True
             except StoreFailed:
                 raise
@@ -127,9 +145,14 @@ class Placer:
     def _clear(self, items: Sequence[Ready]) -> None:
         for item in items:
             if item.error is None:
-                self._core.places.drop(item.staged)
+                self._core.places.drop(item.staged, journal=bool(item.row.transfer))
 
     def _count(self, item: Ready) -> None:
         if item.error is None and item.same is None:
             old: Row | None = item.replaced
             self._core.room.change(files=old is None, size=item.row.size - (old.size if old is not None else 0))
+
+
+def _decides(others: Sequence[Ready], item: Ready) -> bool:
+    """Whether what becomes of the others, which want the same name, decides about this one."""
+    return item.replace or any(other.replace or other.row.digest == item.row.digest for other in others)

@@ -11,7 +11,7 @@ from anyplug.store.files import Reader
 
 if TYPE_CHECKING:
     from anyplug.store.folder_core import Core
-    from anyplug.store.folder_index import Row
+    from anyplug.store.folder_rows import Row
 
 __all__ = ["FolderReader", "read_chunk"]
 

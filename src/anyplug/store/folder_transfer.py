@@ -7,17 +7,19 @@ is where it is decided who has the lease: a write that has passed that point is 
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from anyplug.errors import StoreFailed, StoreFull
 from anyplug.file_errors import Mismatch, TakenOver
+from anyplug.names import safe
 from anyplug.store.chunks import CHUNK, DIGEST, Spans, chunk_count, chunk_digest, file_digest
-from anyplug.store.disk import NEW, WRITE, write_all
+from anyplug.store.disk import BEGIN_BYTES, NEW, WRITE, begin_sync, write_all
 from anyplug.store.files import check_size
-from anyplug.store.folder_index import Ready, Row
 from anyplug.store.folder_places import FILE_MODE, JOURNAL
+from anyplug.store.folder_rows import Ready, Row
 from anyplug.store.journal import Head, Journal, read_journal
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from anyplug.store.folder_places import Places
     from anyplug.store.journal import Chunk
 
-__all__ = ["Upload", "ready_row", "set_facts"]
+__all__ = ["Upload", "ready", "ready_row", "set_facts"]
 
 _YEAR_2240: Final = 1 << 63
 """Nanoseconds; file systems differ in what comes after."""
@@ -52,6 +54,7 @@ class Upload:
         "_disk",
         "_durable",
         "_journal",
+        "_late",
         "_lock",
         "_named",
         "_staging",
@@ -92,6 +95,7 @@ class Upload:
         self._disk = disk
         self._staging = staging
         self._durable = 0
+        self._late = 0  # bytes written since the disk was last told to begin
         self._named = False
         self._lock = threading.Lock()
         self._view = threading.Lock()
@@ -193,6 +197,10 @@ class Upload:
             self._journal.wrote(index, length, found)
             self._took(index, length, found)
             self.dirty += length
+            self._late += length
+            if self._late >= BEGIN_BYTES:
+                self._late = 0
+                begin_sync(self._data)
         return True
 
     def _check_place(self, index: int, length: int) -> None:
@@ -236,7 +244,7 @@ class Upload:
         with suppress(OSError), self._lock:
             self._journal.failed()
 
-    def seal(self, holder: object, digest: bytes | None, size: int | None, *, now: int, wanted: str) -> Ready:
+    def seal(self, holder: object, digest: bytes | None, size: int | None, *, now: int) -> Ready:
         """Verify the whole; from then on nobody writes to it. The errors are those of `FileStore.finish_many`."""
         with self._lock:
             self.may(holder)
@@ -248,7 +256,7 @@ class Upload:
             inode, mtime = set_facts(self._data, self.offer)
             self.over = "it is being finished"
         row = ready_row(self.offer, whole, found, now=now, inode=inode, mtime=mtime, transfer=self.id)
-        return Ready(staged=self.id, wanted=wanted, row=row, digests=bytes(self.digests), replace=self.offer.replace)
+        return ready(self.offer, self.id, row, bytes(self.digests))
 
     def _whole(self, said: int | None) -> int:
         """The size of the file, all of which is there."""
@@ -301,11 +309,18 @@ def _rewrite(name: str, head: Head, chunks: Sequence[Chunk], *, places: Places, 
 
 def set_facts(data: int, offer: Offer) -> tuple[int, int]:
     """Give a file its mode and its time; return its inode and the time it has now."""
-    os.fchmod(data, FILE_MODE)
     if offer.modified is not None and 0 <= offer.modified < _YEAR_2240:
         os.utime(data, ns=(offer.modified, offer.modified))
     facts = os.fstat(data)
+    if stat.S_IMODE(facts.st_mode) != FILE_MODE:
+        os.fchmod(data, FILE_MODE)
     return facts.st_ino, facts.st_mtime_ns
+
+
+def ready(offer: Offer, staged: str, row: Row, digests: bytes) -> Ready:
+    """A file that lies whole in the staging area under that name."""
+    wanted = safe(offer.label)
+    return Ready(staged=staged, wanted=wanted.path, key=wanted.key, row=row, digests=digests, replace=offer.replace)
 
 
 def ready_row(offer: Offer, size: int, digest: bytes, *, now: int, inode: int, mtime: int, transfer: str = "") -> Row:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyplug.errors import StoreDamaged
 from anyplug.file_errors import NotThere, TakenOver
-from anyplug.names import safe
 from anyplug.store.files import Finish, check_offer
-from anyplug.store.folder_index import Ready
 from anyplug.store.folder_lease import FolderLease
 from anyplug.store.folder_opening import summary
+from anyplug.store.folder_rows import Ready
 from anyplug.store.folder_transfer import Upload
 
 if TYPE_CHECKING:
@@ -68,6 +67,9 @@ class Uploads:
 
     async def resume(self, transfer: str) -> FolderLease:
         """As `FileStore.resume`."""
+        held = self._held.get(transfer)
+        if held is not None and isinstance(held.holder, FolderLease):
+            await held.holder.written()
         while (busy := self._busy.get(transfer)) is not None:
             await asyncio.wait([busy])
         if (upload := self._held.get(transfer)) is None:
@@ -151,8 +153,7 @@ class Uploads:
         lease = finish.lease
         if not isinstance(lease, FolderLease) or self._held.get(lease.id) is not lease.upload:
             raise TakenOver(lease.id, "it is not under way here")
-        wanted = safe(lease.offer.label).path
-        work = partial(lease.upload.seal, lease, finish.digest, finish.size, now=now, wanted=wanted)
+        work = partial(lease.upload.seal, lease, finish.digest, finish.size, now=now)
         return await self._core.run(work)
 
     async def _outcome(self, finish: Finish, sealed: Ready | BaseException) -> StoredFile | Exception:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from anyplug.errors import Broken, Code, ConnectError, ConnectionClosed, ProtocolError, Refused, Timeout
 from anyplug.messages import Content, Failed
 from anyplug.store.chunks import CHUNK
+from anyplug.wire.arriving import Buffers
 
 if TYPE_CHECKING:
     from anyplug.connection import Connection
@@ -31,6 +32,9 @@ ASK_TIMEOUT: Final = 120.0
 WAITING_MOST: Final = 4 * CHUNK
 """Bytes of chunks that wait to be taken; at the bound the connection is not read."""
 
+BUFFERS: Final = 8
+"""Chunks that are received into memory of their own, at most: those that wait or are written, and the next one."""
+
 _AGAIN: Final = frozenset({Code.GOING_AWAY, Code.BUSY, Code.SLOW, Code.IDLE})
 
 
@@ -48,7 +52,7 @@ class Carriage:
         connection: open, to a files service.
     """
 
-    __slots__ = ("_chunks", "_intake", "_link", "_listener", "_waiting", "connection", "refusal")
+    __slots__ = ("_buffers", "_chunks", "_intake", "_link", "_listener", "_waiting", "connection", "refusal")
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
@@ -60,6 +64,8 @@ class Carriage:
         self._waiting = 0
         self._listener: asyncio.Future[None] | None = None
         self._link.sink = self
+        self._buffers = Buffers(BUFFERS)
+        cast("PlugSession", self._link.session).lend(self._buffers)
 
     # For the link.
 
@@ -133,6 +139,7 @@ class Carriage:
         """The next chunk; None when there is none and `until` is done."""
         while not self._chunks:
             if until.done():
+                self._buffers.rest()
                 return None
             self._listener = listener = asyncio.get_running_loop().create_future()
             until.add_done_callback(self._ended)

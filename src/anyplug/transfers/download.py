@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from anyplug.messages import Content
     from anyplug.schemas.files import File
+    from anyplug.transfers.source import Data
 
 __all__ = ["Download"]
 
@@ -103,7 +104,7 @@ class Download:
         """A chunk that was expected is here."""
         self._have.add(index)
 
-    def verified(self, index: int, pieces: Sequence[bytes]) -> Sequence[bytes]:
+    def verified(self, index: int, pieces: Sequence[Data]) -> Sequence[Data]:
         """The pieces of a chunk, which are what was stored. Called in threads.
 
         Raises:
@@ -114,7 +115,7 @@ class Download:
             raise Mismatch(f"chunk {index}", expected=expected.hex(), found=found.hex())
         return pieces
 
-    def cut(self, index: int, pieces: Sequence[bytes]) -> Sequence[bytes | memoryview]:
+    def cut(self, index: int, pieces: Sequence[Data]) -> Sequence[Data]:
         """What of a chunk belongs to the range."""
         start = max(0, self.offset - index * CHUNK)
         end = min(self.size(index), self.offset + self.length - index * CHUNK)

@@ -12,13 +12,14 @@ from anyplug.transfers.download import Download
 from anyplug.transfers.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     from anyplug.messages import Content
     from anyplug.schemas.files import File
     from anyplug.transfers.carriage import Carriage
     from anyplug.transfers.progress import Phase, Report
+    from anyplug.transfers.source import Data
 
 __all__ = ["Fetching", "Target"]
 
@@ -32,7 +33,7 @@ class Target(Protocol):
     def begin(self) -> list[int]:
         """The chunks that are here. Called in a thread."""
 
-    def take(self, index: int, pieces: list[bytes]) -> int:
+    def take(self, index: int, pieces: Sequence[Data]) -> int:
         """Verify a chunk and write it; how many bytes of it were wanted. Called in threads."""
 
     def finish(self) -> None:

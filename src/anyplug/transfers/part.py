@@ -19,13 +19,14 @@ from blake3 import blake3
 
 from anyplug.file_errors import SourceError
 from anyplug.store.chunks import CHUNK
-from anyplug.store.disk import boot, write_all
+from anyplug.store.disk import BEGIN_BYTES, begin_sync, boot, write_all
 from anyplug.transfers.source import cannot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyplug.transfers.download import Download
+    from anyplug.transfers.source import Data
 
 __all__ = ["Part"]
 
@@ -66,6 +67,7 @@ class Part:
         self.path = target.with_name(f".{name[:STEM]}.{key}.part")
         self._journal_path = self.path.with_name(f"{self.path.name}.journal")
         self._file = self._journal = -1
+        self._late = 0  # bytes written since the disk was last told to begin
         if not replace and os.path.lexists(target):
             raise SourceError(str(target), "it is there already; choose another name, or replace it")
         try:
@@ -111,7 +113,7 @@ class Part:
         data = os.pread(self._file, size, index * CHUNK)
         return size > 0 and len(data) == size and blake3(data).digest() == self._download.digest(index)
 
-    def take(self, index: int, pieces: Sequence[bytes]) -> int:
+    def take(self, index: int, pieces: Sequence[Data]) -> int:
         """Verify and write a chunk; how many bytes. Called in threads.
 
         Raises:
@@ -122,6 +124,10 @@ class Part:
         try:
             write_all(self._file, parts, index * CHUNK)
             os.write(self._journal, _INDEX.pack(index))
+            self._late += sum(map(len, parts))
+            if self._late >= BEGIN_BYTES:
+                self._late = 0
+                begin_sync(self._file)
         except OSError as error:
             raise cannot(self.target, error) from error
         return sum(map(len, parts))

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyplug.transfers.download import Download
+    from anyplug.transfers.source import Data
 
 __all__ = ["StreamTarget", "Writer"]
 
@@ -37,7 +38,7 @@ class StreamTarget:
         """Nothing is here."""
         return []
 
-    def take(self, index: int, pieces: Sequence[bytes]) -> int:
+    def take(self, index: int, pieces: Sequence[Data]) -> int:
         """Verify a chunk, and write what of it is wanted.
 
         Raises:

@@ -34,6 +34,10 @@ T = TypeVar("T")
 TASKS: Final = 8
 """Questions, and large files, under way at once."""
 
+BATCH_BYTES: Final = 896 * 1024
+"""Small files that travel in one question, bytes: less than a `Put` may hold, so that with their names they stay below
+a million bytes. A larger body is looked through for how it nests before it is decoded, which costs a quarter of all."""
+
 LOOK_MANY: Final = 512
 """Entries of folders that are looked at in one go."""
 
@@ -154,7 +158,7 @@ class _Sender:
         if found.size > SMALL_MAX:
             self._start(self._large(found))
             return
-        if self._size + found.size > PUT_BYTES or len(self._batch) >= PUT_MANY:
+        if self._size + found.size > BATCH_BYTES or len(self._batch) >= PUT_MANY:
             self.flush()
         self._batch.append(found)
         self._size += found.size
@@ -215,15 +219,21 @@ class _Sender:
 
 
 def _read(batch: list[Found], replace: bool) -> list[Small | SourceError | None]:
-    """The files of a batch; None for one that is not small any more."""
-    return [_read_one(found, replace) for found in batch]
+    """The files of a batch; None for one that has grown, and does not go with the others any more."""
+    read: list[Small | SourceError | None] = []
+    size = 0
+    for found in batch:
+        each = _read_one(found, replace, room=PUT_BYTES - size)
+        size += len(each.data) if isinstance(each, Small) else 0
+        read.append(each)
+    return read
 
 
-def _read_one(found: Found, replace: bool) -> Small | SourceError | None:
+def _read_one(found: Found, replace: bool, *, room: int) -> Small | SourceError | None:
     try:
         source = FileSource(found.path, follow=False)
         try:
-            return small_of(source, found.name, replace) if source.size <= SMALL_MAX else None
+            return small_of(source, found.name, replace) if source.size <= min(SMALL_MAX, room) else None
         finally:
             source.close()
     except SourceError as error:
