@@ -14,9 +14,9 @@ from anyplug.limits import DEFAULTS
 from anyplug.plan import Plan, make_plan
 from anyplug.transport.dial import dial
 from anyplug.transport.handshake import check_codec, handshake_error
+from anyplug.transport.join import join
 from anyplug.transport.link import Link
 from anyplug.transport.options import DEFAULT_OPTIONS
-from anyplug.transport.packets import PacketTransport
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -71,18 +71,8 @@ class Connecting(Generic[T]):
         intake = Intake(self._plan.codec, first=self._plan.first)
         if self._plan.hello is not None:
             intake.opening = loop.create_future()
-        made: asyncio.Future[None] = loop.create_future()
-
-        def opened(link: Link) -> Intake[T]:
-            made.set_result(None)
-            return intake.attach(link)
-
-        link = Link(self._plan.session(), opened, limits=self._plan.limits, loop=loop)
-        if self._address.is_packet or self._address.is_datagram:
-            PacketTransport(loop, sock, link)
-        else:
-            await loop.create_connection(lambda: link, sock=sock)
-        await made
+        link = Link(self._plan.session(), intake.attach, limits=self._plan.limits, loop=loop)
+        await join(loop, sock, link, packets=self._address.is_packet or self._address.is_datagram)
         if intake.opening is not None:
             await self._welcomed(intake, link, deadline)
         peer, local = link.names

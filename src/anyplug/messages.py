@@ -79,6 +79,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """Whether POST frames are taken."""
     generation: str = ""
     """The identity of the store behind posts: another one means that the store was replaced."""
+    posted: int = 0
+    """The last sequence that the store has of the producer that HELLO named; 0 where it has none, or none was named."""
     incarnation: str = ""
     """A word that is new each time the server starts: another one means that what it held in memory is gone."""
     agent: str = ""
@@ -185,8 +187,8 @@ class Content(msgspec.Struct, frozen=True):
     """Which chunk of the file, from 0."""
     digest: bytes
     """The BLAKE3 of its bytes, as the peer says."""
-    pieces: list[bytes]
-    """Its bytes, as the network brought them."""
+    pieces: list[bytes | memoryview]
+    """Its bytes, as the network brought them. Who keeps a view keeps a buffer from being used again."""
 
     @property
     def size(self) -> int:

@@ -96,9 +96,9 @@ async def serve(keeper: Keeper, address: str = "plug://127.0.0.1:0", **options: 
         await server.drain(0)
 
 
-async def kept(store: Store, topic: str = "log") -> list[bytes]:
-    """What a topic holds, in order."""
+async def kept(store: Store, topic: str = "log", *, after: int = 0) -> list[bytes]:
+    """What a topic holds behind a position, in order."""
     found: list[bytes] = []
-    while messages := (await store.log.read(topic, len(found) + 1)).messages:
+    while messages := (await store.log.read(topic, after + len(found) + 1)).messages:
         found += [message.body for message in messages]
     return found

@@ -1,8 +1,13 @@
-"""The connection is cut at every byte of a session, on either side, in every way: everything still arrives once."""
+"""The connection is cut all over a session, on either side, in every way: everything still arrives once.
+
+Both programs are whole, the network is in memory. A short session is cut at every byte; one of ten kilobytes at some,
+and by ``make cuts`` at every byte, too. `tests/outbox/test_cut_everywhere.py` does that quickly, with less of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +18,7 @@ from anyplug.errors import AnyplugError, Code, ConnectError
 from anyplug.intake import Intake
 from anyplug.outbox import Outbox
 from anyplug.server.reception import Reception
-from anyplug.store import MemoryStore
+from anyplug.store import MemoryStore, Retention
 from anyplug.transport.link import Link
 from anyplug.transport.memory import Cut, memory_pair
 from anyplug.wire import PlugSession, Role
@@ -29,6 +34,10 @@ if TYPE_CHECKING:
 
 ADDRESS = "plug://127.0.0.1:7584/inbox/log"
 LIMITS = Limits()
+STRIDES = {"client": 149, "server": 13}
+"""Bytes between two cuts of the long session."""
+if "ANYPLUG_CUT_STRIDE" in os.environ:
+    STRIDES = dict.fromkeys(STRIDES, int(os.environ["ANYPLUG_CUT_STRIDE"]))
 
 
 class Wire:
@@ -109,15 +118,17 @@ async def session(outbox: Outbox, wire: Wire, bodies: list[bytes]) -> None:
     """Put these in, of which the server refuses the last but one; deliver; look."""
     keeper = wire.keeper
     keeper.refuses = {bodies[-2]: Code.BAD_MESSAGE}
-    before = len(await kept(keeper.store))
+    before = (await keeper.store.log.span("log")).last
     numbers = await outbox.post_many(ADDRESS, bodies, codec="bytes")
     await outbox.deliver(10)
-    assert (await kept(keeper.store))[before:] == [*bodies[:-2], bodies[-1]]
+    assert await kept(keeper.store, after=before) == [*bodies[:-2], bodies[-1]]
     assert [refusal.id for refusal in await outbox.refusals(numbers[0] - 1)] == [numbers[-2]]
     await outbox.forget(numbers[-2])
     (status,) = outbox.status()
     assert (status.waiting, status.renumbered) == (0, 0)
     wire.measure()
+    keeper.guests.clear()  # there may be ten thousand sessions
+    await keeper.store.log.trim("log", Retention(count=1), now=0)
 
 
 def messages(mark: int, many: int, size: int) -> list[bytes]:
@@ -140,13 +151,23 @@ async def test_a_cut_at_every_byte_of_a_short_session(outbox: Outbox, wire: Wire
         hurry.cancel()
 
 
+@pytest.mark.timeout(0 if "ANYPLUG_CUT_STRIDE" in os.environ else 30)
+@pytest.mark.parametrize("how", ["reset", "eof", "silence"])
 @pytest.mark.parametrize("side", ["client", "server"])
-async def test_cuts_all_over_a_session_of_ten_kilobytes_in_pieces(outbox: Outbox, wire: Wire, side: str) -> None:
+async def test_cuts_all_over_a_session_of_ten_kilobytes_in_pieces(
+    outbox: Outbox, wire: Wire, side: str, how: Cut
+) -> None:
     wire.piece = 100
     await session(outbox, wire, messages(0, 25, 400))
-    for after in range(3, wire.sizes[side], 53 if side == "client" else 7):
-        wire.cut = side, after, "reset"
+    end = wire.sizes[side]
+    hurry = asyncio.create_task(wire.hurry()) if how == "silence" else None
+    for after in range(3 % STRIDES[side], end, STRIDES[side]):
+        opened = wire.opened
+        wire.cut = side, after, how
         await session(outbox, wire, messages(after, 25, 400))
+        assert wire.opened > opened, after
+    if hurry is not None:
+        hurry.cancel()
 
 
 async def test_each_connection_is_cut_a_little_later_and_still_all_arrives(outbox: Outbox, wire: Wire) -> None:

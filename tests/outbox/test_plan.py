@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anyplug
-from anyplug.errors import Code, ConnectionClosed, StoreDamaged, StoreFull, Timeout
-from anyplug.outbox.plan import BATCH_MANY, LINGER
+from anyplug.errors import Code, ConnectionClosed, PostRefused, StoreDamaged, StoreFull, Timeout
+from anyplug.outbox.plan import BATCH_MANY, LINGER, TRIES
 from anyplug.outbox.steps import Load, Open, Post, Rest, Settle, Shut, Stop
 from tests.house_modules import read_modules
 from tests.house_rules import IMPURE
@@ -90,6 +91,110 @@ def test_a_server_whose_store_was_restored_gets_all_that_waits(
     assert world.server.kept == [b"%d" % n for n in range(1, before + after + 1) if not before - lost < n <= before]
     assert world.disk.renumbered == (1 if lost else 0)
     assert world.disk.sequence == len(world.server.kept)
+
+
+@settings(max_examples=200)
+@given(
+    before=st.integers(0, 5),
+    later=st.integers(0, 12),
+    waiting=st.integers(0, 3),
+    new=st.integers(0, 12),
+    blows=BLOWS,
+)
+def test_a_restored_copy_delivers_what_the_server_has_not_or_stops(
+    before: int, later: int, waiting: int, new: int, blows: list[Blow]
+) -> None:
+    """The copy knows nothing of what was delivered after it was made; whatever breaks, nothing of it is lost."""
+    world = World()
+    for number in range(1, before + 1):
+        world.disk.put(number)
+    world.finish()
+    for number in range(before + 1, before + waiting + 1):
+        world.disk.put(number)
+    copy = deepcopy(world.disk)
+    for number in range(before + waiting + 1, before + waiting + later + 1):
+        world.disk.put(number)
+    world.delivery.news()
+    world.finish()
+    world.disk = copy
+    world.start()
+    names = [b"new %d" % n for n in range(new)]
+    for number, body in enumerate(names, before + waiting + 1):
+        world.disk.put(number, body=body)
+    for blow in blows:
+        faults = {"cut": GONE, "timeout": Timeout("it", 1)}
+        world.step(faults.get(blow.kind), room=blow.room, lost=blow.kind == "late")
+    world.finish()
+    kept, left = world.server.kept, [parcel.body for parcel in world.disk.waiting]
+    assert kept[: before + waiting + later] == [b"%d" % n for n in range(1, before + waiting + later + 1)]
+    assert kept[before + waiting + later :] + [body for body in left if body.startswith(b"new")] == names
+    if later and new:
+        assert world.delivery.stopped is not None
+        assert world.delivery.stopped.code is Code.CONFLICT
+        assert "an older copy of the outbox was restored" in world.delivery.stopped.text
+    if not later:
+        assert left == []
+    assert world.disk.refused == []
+
+
+def test_of_what_the_server_has_already_one_message_is_sent_again() -> None:
+    world = ready(many=5)
+    world.step(GONE, room=3)
+    assert world.server.kept == [b"1", b"2", b"3"]
+    opening = world.until(Open)
+    assert isinstance(opening, Open)
+    assert opening.first == 1
+    post = world.until(Post)
+    assert isinstance(post, Post)
+    assert (post.first, [parcel.body for parcel in post.parcels]) == (3, [b"3"])
+    world.finish()
+    assert world.disk.delivered == len(world.server.kept) == 5
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (Code.CONFLICT, "stopped"),
+        (Code.TOO_LARGE, "stopped"),
+        (Code.BAD_MESSAGE, "stopped"),
+        (Code.NOT_ALLOWED, "stopped"),
+        (Code.STORE_FULL, "retry"),
+        (Code.FAILED, "retry"),
+        (Code.GAP, "retry"),
+    ],
+)
+def test_a_message_that_the_server_has_is_never_recorded_as_refused(code: Code, outcome: str) -> None:
+    world = ready(many=5)
+    world.step(GONE, room=3)
+    world.until(Post)
+    world.step(PostRefused(code, "no", sequence=3), room=0)
+    assert ("stopped" if world.delivery.stopped else "retry") == outcome
+    assert len(world.disk.waiting) == 5
+    world.delivery.resume()
+    world.finish()
+    assert world.server.kept == [b"%d" % n for n in range(1, 6)]
+    assert world.disk.refused == []
+
+
+def test_a_message_that_fails_again_and_again_while_it_is_compared_stops_the_target() -> None:
+    world = ready(many=5)
+    world.step(GONE, room=3)
+    for _ in range(TRIES):
+        world.until(Post)
+        world.step(PostRefused(Code.FAILED, "broken", sequence=3), room=0)
+    assert world.delivery.stopped is not None
+    assert len(world.disk.waiting) == 5
+
+
+def test_a_server_with_more_than_one_batch_ahead_is_not_asked() -> None:
+    world = World()
+    world.server.kept = [b"x"] * (BATCH_MANY + 1)
+    world.server.sequence = BATCH_MANY + 1
+    for number in range(1, 2 * BATCH_MANY):
+        world.disk.put(number)
+    world.finish()
+    assert world.delivery.stopped is not None
+    assert len(world.disk.waiting) == 2 * BATCH_MANY - 1
 
 
 # Time.

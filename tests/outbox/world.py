@@ -54,6 +54,10 @@ class Server:
         self.poison = poison
         self.limit = limit
 
+    def posted(self) -> int:
+        """What it says of a producer in its WELCOME."""
+        return self.sequence
+
     def post(self, first: int, bodies: list[bytes], *, room: int = 1 << 30) -> int:
         """How many of these were taken, now or before; raises the refusal of the next."""
         if first > self.sequence + 1:
@@ -106,7 +110,7 @@ class World:
                 delivery.failed(fault, self.now, 0.5)
             else:
                 self.codec = step.codec
-                delivery.opened(step.codec, limit=self.server.limit)
+                delivery.opened(step.codec, limit=self.server.limit, posted=self.server.posted())
         elif isinstance(step, Post):
             assert {parcel.codec for parcel in step.parcels} == {self.codec}
             self._post(step, fault, room=room, lost=lost)
@@ -146,7 +150,12 @@ class World:
 
 
 class Blunt(Server):
-    """A server that refuses the whole batch for the sake of one message, and names the first."""
+    """A server that refuses the whole batch for the sake of one message, and names the first. It does not say how far
+    it is."""
+
+    def posted(self) -> int:
+        """Nothing."""
+        return 0
 
     def post(self, first: int, bodies: list[bytes], *, room: int = 1 << 30) -> int:
         """As a server that appends all or nothing."""

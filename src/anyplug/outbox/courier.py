@@ -157,7 +157,8 @@ class Courier:
             return
         theirs = connection.welcome.message if connection.welcome is not None else 0
         ours = self._means.limits.message
-        self.delivery.opened(step.codec, limit=min(ours, theirs) if theirs else ours)
+        posted = connection.welcome.posted if connection.welcome is not None else 0
+        self.delivery.opened(step.codec, limit=min(ours, theirs) if theirs else ours, posted=posted)
         self._changed()
 
     def _connecting(self, step: Open) -> Awaitable[Connection[Any]]:

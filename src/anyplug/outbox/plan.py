@@ -13,6 +13,12 @@ place that the next message gets.
 A batch that came through doubles the next one, a broken connection halves it: over a connection that breaks after every
 few bytes a single message still gets through. And a message is only blamed for a refusal when it was sent alone: some
 services refuse a batch for the sake of one message in it.
+
+A server may have more than is recorded here: what was under way when the connection broke. It says so at the opening,
+and then only the last message of those is sent again. Where the server finds its content equal, all up to it were
+delivered. Where it does not, or has more than waits here, this is an older copy of the outbox, restored or at work
+beside another, and nothing tells which of its messages were taken. Then the target stops and says so: to go on would
+lose what is new, or repeat what is not.
 """
 
 from __future__ import annotations
@@ -75,6 +81,7 @@ class Delivery:
         "_more",
         "_news",
         "_out",
+        "_posted",
         "_quota",
         "_record",
         "_rest",
@@ -100,6 +107,7 @@ class Delivery:
         self._codec: str | None = None
         self._limit = 0
         self._expected = 0
+        self._posted = 0
         self._quota = BATCH_MANY
         self._record: deque[Settle | Refuse | Renumber] = deque()
         self._rest: float | None = None
@@ -138,7 +146,23 @@ class Delivery:
             return Shut() if self.connected else Rest(self.retry_at, retrying=True)
         if not self._waiting:
             return self._load_or_rest(now)
-        return self._post()
+        return self._compare() if self._posted > self._acked else self._post()
+
+    def _compare(self) -> Step:
+        """Have the server compare the last message that it says it has."""
+        ahead = self._posted - self._acked
+        if ahead > len(self._waiting) and ahead <= BATCH_MANY and self._more:
+            return self._load()
+        if ahead > len(self._waiting):
+            self._forked()
+            return self.next(0.0)
+        last = self._waiting[ahead - 1]
+        if self._codec is None:
+            return Open(last.codec, self._posted)
+        if self._codec != last.codec or self._expected != self._posted:
+            return Shut()
+        self._out = [last]
+        return Post(self._posted, self._out)
 
     def _post(self) -> Step:
         head = self._waiting[0]
@@ -155,14 +179,17 @@ class Delivery:
 
     def _load_or_rest(self, now: float) -> Step:
         if self._more:
-            self._asked = self._news
-            self._rest = None
-            return Load(self._after, BATCH_MANY, BATCH_BYTES)
+            return self._load()
         if not self.connected:
             return Rest(None, retrying=False)
         if self._rest is None:
             self._rest = now + self._linger
         return Shut() if now >= self._rest else Rest(self._rest, retrying=False)
+
+    def _load(self) -> Load:
+        self._asked = self._news
+        self._rest = None
+        return Load(self._after, BATCH_MANY, BATCH_BYTES)
 
     def _batch(self) -> list[Parcel]:
         """The messages from the first on that go together: of one codec, none too large, as many as the quota says."""
@@ -194,16 +221,18 @@ class Delivery:
         elif self._news == self._asked:
             self._more = False
 
-    def opened(self, codec: str, *, limit: int) -> None:
+    def opened(self, codec: str, *, limit: int, posted: int = 0) -> None:
         """There is a connection.
 
         Args:
             codec: its codec.
             limit: the largest message that the server takes, bytes; 0 where it does not say.
+            posted: the last sequence that the server has of this outbox; 0 where it has none, or does not say.
         """
         self._codec = codec
         self._limit = limit
-        self._expected = self._acked + 1
+        self._expected = max(self._posted, self._acked + 1)
+        self._posted = posted
         self.retry_at = None
 
     def shut(self) -> None:
@@ -213,6 +242,9 @@ class Delivery:
 
     def posted(self) -> None:
         """All of the batch are kept by the server."""
+        if self._posted > self._acked:
+            self._delivered(self._posted - self._acked)
+            return
         self._quota = min(2 * self._quota, BATCH_MANY)
         self._delivered(len(self._out))
 
@@ -227,7 +259,7 @@ class Delivery:
         elif isinstance(record, Refuse):
             self._waiting.popleft()
         else:
-            self._acked = record.sequence
+            self._acked = self._posted = record.sequence
 
     def unrecorded(self, error: AnyplugError, now: float, roll: float) -> None:
         """The disk had no room for it, or could not be read: it is tried again; nothing else is done before.
@@ -262,6 +294,7 @@ class Delivery:
     def resume(self) -> None:
         """Somebody has changed something: try again at once."""
         self.stopped = None
+        self._posted = 0
         self.retry_at = self._disk_at = None
         self.failures = self._tries = self._takeovers = 0
 
@@ -283,6 +316,9 @@ class Delivery:
             self._expected = error.sequence
             self.problem = f"{error}; counting on from {error.sequence}: the server's store was replaced or restored"
             return
+        if self._posted > self._acked:
+            self._not_compared(error, now, roll)
+            return
         if 0 < taken <= len(self._out):
             self._delivered(taken)
         head = self._out[taken] if 0 <= taken < len(self._out) else None
@@ -300,6 +336,29 @@ class Delivery:
             self.problem = str(error)
             return
         self._judge(verdict, error, now, roll)
+
+    def _not_compared(self, error: PostRefused, now: float, roll: float) -> None:
+        """The server did not say that it has this message."""
+        verdict = posting_rule(error.code).verdict
+        if verdict is Verdict.RENUMBER:  # its store was restored meanwhile: it will say at the next opening what it has
+            verdict = Verdict.RETRY
+        if verdict is Verdict.PERHAPS:
+            self._tries += 1
+            verdict = Verdict.RETRY if self._tries < TRIES else Verdict.REFUSE
+        if verdict is Verdict.REFUSE or error.code is Code.CONFLICT:
+            self._forked()
+        else:
+            self._judge(verdict, error, now, roll)
+
+    def _forked(self) -> None:
+        """The server has messages of this outbox that this outbox does not know."""
+        many = self._posted - self._acked
+        problem = (
+            f"the server has {many:,} more of this outbox's messages than are recorded here as delivered, and they are "
+            "not those that wait: an older copy of the outbox was restored, or two are in use; to post what waits "
+            "under a new identity, where some of it may come twice, renew it (anyplug outbox --renew)"
+        )
+        self._stop(Code.CONFLICT, problem, PostRefused(Code.CONFLICT, problem, sequence=self._posted))
 
     def _judge(self, verdict: Verdict, error: Refused | ConnectionClosed, now: float, roll: float) -> None:
         if error.code is Code.TAKEN_OVER:

@@ -16,6 +16,7 @@ from anyplug.server.visiting import VisitSink
 from anyplug.services.base import Mode
 from anyplug.services.facilities import Facilities
 from anyplug.services.visits import Guest
+from anyplug.transport.turns import Crowd
 from anyplug.wire import PlugSession
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from anyplug.services.base import Service
     from anyplug.transport.link import Link, Sink
 
-__all__ = ["Context"]
+__all__ = ["STOPPING", "Context"]
+
+STOPPING = "the server is stopping"
+"""What peers are told when the server drains."""
 
 
 def _say(link: Link, bodies: list[bytes]) -> None:
@@ -69,10 +73,10 @@ class Context:
         """Chunks of files under way."""
         self.draining = False
         """No new conversation begins."""
-        self.links: set[Link] = set()
+        self.links = Crowd()
         """All open streams."""
-        self.conversations: set[asyncio.Task[None]] = set()
-        """Running conversation handlers."""
+        self.conversations: set[asyncio.Future[None]] = set()
+        """Running conversation handlers, and openings that wait for the store."""
         self._change: asyncio.Future[None] | None = None
 
     async def ended(self, seconds: float) -> bool:
@@ -117,10 +121,13 @@ class Context:
         intake = Intake(found).attach(link)
         peer, local = link.names
         connection = Connection(link, intake, found, peer=peer, local=local, service=service.name, rest=rest)
-        task = link.loop.create_task(self._hold(service, connection, link, found))
+        self.keep(link.loop.create_task(self._hold(service, connection, link, found)))
+        return intake
+
+    def keep(self, task: asyncio.Future[None]) -> None:
+        """Hold on to a task of a conversation until it ends."""
         self.conversations.add(task)
         task.add_done_callback(self._conversation_done)
-        return intake
 
     def _visit(
         self, service: Service, link: Link, codec: Codec[Any], *, rest: str, producer: bytes, name: str
@@ -142,12 +149,12 @@ class Context:
             end=lambda code, text: link.sink.drain(code, text),  # noqa: PLW0108 - the sink is not there yet
         )
         visit = service.handler(guest)
+        if isinstance(session, PlugSession):
+            session.lend(self.traffic.buffers)
         known = bool(producer)
-        return VisitSink(
-            visit, service, codec, link, self.log, producer=known, tasks=self.conversations, traffic=self.traffic
-        )
+        return VisitSink(visit, service, codec, link, self.log, producer=known, hold=self.keep, traffic=self.traffic)
 
-    def _conversation_done(self, task: asyncio.Task[None]) -> None:
+    def _conversation_done(self, task: asyncio.Future[None]) -> None:
         self.conversations.discard(task)
         self.changed()
 

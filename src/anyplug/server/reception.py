@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from anyplug._version import __version__
 from anyplug.codec import default_codec
-from anyplug.errors import Code, LocalError, Refused
+from anyplug.errors import AnyplugError, Code, LocalError, Refused
 from anyplug.messages import Hello, Welcome
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anyplug.messages import Event
     from anyplug.server.context import Context
     from anyplug.services.base import Service
+    from anyplug.store import Store
     from anyplug.transport.link import Link
     from anyplug.wire import PlugSession
 
@@ -66,21 +67,52 @@ class _Desk(ABC):
 
 
 class Reception(_Desk):
-    """Hears HELLO; answers WELCOME or REFUSED."""
+    """Hears HELLO; answers WELCOME or REFUSED.
 
-    __slots__ = ()
+    Who names a producer is told how far the store is with it, and the store is asked off the loop: such a WELCOME takes
+    a moment, within the same deadline.
+    """
+
+    __slots__ = ("_looking",)
 
     def __init__(self, context: Context, link: Link) -> None:
         super().__init__(context, link, context.limits.handshake)
+        self._looking: asyncio.Task[None] | None = None
 
     def messages(self, bodies: list[bytes]) -> None:
         """Never called: the session lets no message through before WELCOME."""
 
     def handle(self, event: Event) -> None:
         """One event of the session; everything but a HELLO ends it, and the session has said why."""
-        self._timer.cancel()
         if isinstance(event, Hello):
             self._decide(event)
+        else:
+            self._leave()
+        if self._looking is None:
+            self._timer.cancel()
+
+    def lost(self) -> None:
+        """The stream is gone."""
+        super().lost()
+        self._leave()
+
+    def drain(self, code: Code, text: str) -> None:
+        """This server stops."""
+        self._leave()
+        super().drain(code, text)
+
+    def _leave(self) -> None:
+        """Nobody waits for the WELCOME any more."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+
+    def _too_late(self, seconds: float) -> None:
+        if self._looking is None:
+            super()._too_late(seconds)
+            return
+        self._leave()
+        self._refuse(Code.BUSY, f"the store did not answer within {seconds:g} s; try again in a while")
 
     def _decide(self, hello: Hello) -> None:
         context = self._context
@@ -101,9 +133,28 @@ class Reception(_Desk):
         except LocalError as error:
             self._refuse(Code.UNKNOWN_CODEC, str(error))
             return
-        self._welcome(service, hello)
+        store = context.facilities.store
+        if hello.producer and service.posts and store is not None:
+            self._looking = self._link.loop.create_task(self._look(store, service, hello))
+            context.keep(self._looking)
+        else:
+            self._welcome(service, hello)
 
-    def _welcome(self, service: Service, hello: Hello) -> None:
+    async def _look(self, store: Store, service: Service, hello: Hello) -> None:
+        """Find out how far the store is with this producer, and go on."""
+        try:
+            posted = await store.log.watermark(hello.producer)
+        except AnyplugError as error:
+            self._looking = None
+            self._timer.cancel()
+            self._refuse(error.code or Code.STORE_FAILED, str(error))
+            return
+        self._looking = None
+        self._timer.cancel()
+        self._welcome(service, hello, posted)
+        self._link.flush_soon()
+
+    def _welcome(self, service: Service, hello: Hello, posted: int = 0) -> None:
         context, link = self._context, self._link
         try:
             sink = context.open(
@@ -121,6 +172,7 @@ class Reception(_Desk):
                 asks=service.asks,
                 posts=service.posts,
                 generation=store.generation if store is not None and service.posts else "",
+                posted=posted,
                 incarnation=context.incarnation,
                 agent=f"anyplug/{__version__}",
             )
