@@ -115,8 +115,9 @@ class Intake(Generic[T]):
 
     def waiter(self) -> asyncio.Future[None]:
         """What the task that receives awaits until something has come; raises the end."""
-        if self.end is not None:
-            raise self.end
+        end = self._inbound.end
+        if end is not None:
+            raise end
         receiver = self._receiver
         if receiver is not None and not receiver.done():
             raise LocalError(
@@ -146,20 +147,16 @@ class Intake(Generic[T]):
     def messages(self, bodies: list[bytes]) -> None:
         """Messages came."""
         inbound = self._inbound
+        asked = inbound.asks.waiting
         if len(bodies) == 1:
             self.link.prompt = True
             receiver = self._receiver
-            if (
-                receiver is not None
-                and not receiver.done()
-                and not inbound.asks
-                and self.incoming.push_ready(bodies[0])
-            ):
+            if receiver is not None and not receiver.done() and not asked and self.incoming.push_ready(bodies[0]):
                 receiver.set_result(None)
                 return
         else:
             self.link.prompt = False
-        if inbound.asks:
+        if asked:
             self._sort(Data(bodies))
         else:
             inbound.incoming.push(bodies)

@@ -9,6 +9,7 @@ import pytest
 
 from anyplug.blocking import Code, Connection, ConnectionClosed, DecodeError, EncodeError, Limits, Refused, Timeout
 from tests.blocking.far import Far, Running, opened, plain
+from tests.blocking.watched import watch
 
 encode = msgspec.msgpack.encode
 decode = msgspec.msgpack.decode
@@ -20,6 +21,30 @@ def test_an_answer_comes_back_to_its_question() -> None:
     with connection:
         assert connection.ask({"question": 1}) == {"question": 1}
         assert connection.ask(None) is None
+    server.result()
+
+
+def test_a_question_goes_out_behind_what_waits_to_be_said() -> None:
+    connection, far = opened()
+    with connection:
+        connection._pump.line.session.send_data(encode("before"))
+        asking = Running(lambda: connection.ask("question"))
+        assert far.bodies(1) == [encode("before")]
+        ((number, body),) = far.questions(1)
+        far.reply(number, body)
+        assert asking.result() == "question"
+        far.sock.close()
+
+
+def test_a_question_is_given_to_the_system_at_once_and_many_of_them_together() -> None:
+    connection, far = opened()
+    server = Running(far.echo)
+    with connection:
+        stream = watch(connection)
+        assert connection.ask("question") == "question"
+        assert stream.sends == 1
+        assert connection.ask_many(range(100)) == list(range(100))
+        assert stream.sends == 2
     server.result()
 
 

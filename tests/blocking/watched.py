@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Condition, Event
 from typing import TYPE_CHECKING, Any
 
 from anyplug.blocking.stream import Stream
+from tests.blocking.far import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,21 +15,36 @@ if TYPE_CHECKING:
 
 
 class Watched(Stream):
-    """As a `Stream`; `reading` and `writing` are set when a thread is about to wait, `before` is called then."""
+    """As a `Stream`; `reading` and `beside` are set when a thread is about to wait, `before` is called then."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__(stream._sock)
         self.reading = Event()
         self.beside = Event()
         self.before: Callable[[], None] | None = None
+        self.eager: list[bool] = []
+        self.sends = 0
+        self._more = Condition()
 
-    def wait(self, *, read: bool, write: bool, seconds: float) -> None:
+    def wait(self, *, read: bool, write: bool, seconds: float, eager: bool = False) -> None:
         if self.before is not None:
             before, self.before = self.before, None
             before()
+        with self._more:
+            self.eager.append(eager)
+            self._more.notify_all()
         if read and not write:
             self.reading.set()
-        super().wait(read=read, write=write, seconds=seconds)
+        super().wait(read=read, write=write, seconds=seconds, eager=eager)
+
+    def send(self, data: bytes | memoryview) -> int:
+        self.sends += 1
+        return super().send(data)
+
+    def waits(self, count: int) -> None:
+        """Wait until a thread has begun so many waits."""
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.eager) >= count, PATIENCE), f"{len(self.eager)} waits"
 
     def wait_writable(self, seconds: float) -> None:
         self.beside.set()
@@ -38,5 +54,5 @@ class Watched(Stream):
 def watch(connection: Connection[Any]) -> Watched:
     """Put a watched stream in the place of the connection's own."""
     line = connection._pump.line
-    line.stream = watched = Watched(line.stream)
+    line.stream = line.outlet._stream = watched = Watched(line.stream)
     return watched

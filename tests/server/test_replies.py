@@ -12,6 +12,7 @@ import pytest
 import anyplug
 from anyplug import Code, DecodeError, Limits, LocalError, Refused, Server
 from anyplug.services.base import Mode, conversation, reply
+from anyplug.wire.frames import HEADER, FrameDecoder, Kind, encode_frame
 from tests.joined import Joined
 from tests.server.serving import LogRecords, RawClient, serve
 
@@ -97,6 +98,51 @@ async def test_a_failure_is_logged_here_and_is_a_code_there(make: Callable[[], A
     record = next(r for r in records.records if r.getMessage() == "handler_failed")
     assert record.exc_info is not None
     assert "secret of x" in str(record.exc_info[1])
+
+
+class Said(asyncio.Protocol):
+    """All that a server says."""
+
+    def __init__(self) -> None:
+        self.all = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.all += data
+
+
+async def test_no_answer_overtakes_those_that_wait_for_their_turn() -> None:
+    """What comes behind a flood, as a batch of its own or with an id, is answered behind it."""
+    joined, other = await Joined(reply("up", upper)).welcomed(), Joined(reply("up", upper))
+    joined.context.links.add(other.far)
+    flood = [f"q{number}" for number in range(5000)]
+    stream = b"".join(encode_frame(Kind.DATA, each.encode()) for each in flood)
+    stream += encode_frame(Kind.PONG, b"") + encode_frame(Kind.DATA, b"last")
+    stream += encode_frame(Kind.REQUEST, HEADER.pack(7) + b"really")
+    said = Said()
+    joined.near.set_protocol(said)
+    joined.far.data_received(stream)
+    while b"REALLY" not in said.all:
+        await asyncio.sleep(0)
+    runs = FrameDecoder().feed(said.all)
+    answers = [each.upper().encode() for each in flood]
+    assert runs == [(Kind.DATA, [*answers, b"LAST"]), (Kind.REPLY, [HEADER.pack(7) + b"REALLY"])]
+    joined.context.links.discard(other.far)
+    joined.near.abort()
+    other.client.abort()
+    await joined.over()
+
+
+async def test_a_single_request_is_answered_behind_what_was_said_before() -> None:
+    joined = await Joined(reply("up", upper)).welcomed()
+    said = Said()
+    joined.near.set_protocol(said)
+    joined.far.session.send_ping()
+    joined.far.data_received(encode_frame(Kind.REQUEST, HEADER.pack(7) + b"x"))
+    while b"X" not in said.all:
+        await asyncio.sleep(0)
+    assert FrameDecoder().feed(said.all) == [(Kind.PING, [b""]), (Kind.REPLY, [HEADER.pack(7) + b"X"])]
+    joined.near.abort()
+    await joined.over()
 
 
 async def test_none_is_no_answer_to_a_message_and_an_empty_one_to_a_request() -> None:

@@ -263,9 +263,12 @@ async def test_without_a_spare_descriptor_clients_wait_until_there_is_one(bound:
     assert acceptor.shed == 0
     assert len(desk.said) == 1
     listener.moods.append(errno.EMFILE)
-    clients += call(bound, 2)
-    while acceptor.shed < 2:  # the first success brought the spare back
-        await asyncio.sleep(0.01)
+    late = call(bound, 2)
+    for client in late:  # the first success brought the spare back, so they are closed
+        client.setblocking(False)
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10) == b""
+    assert acceptor.shed == 2
+    clients += late
     acceptor.close()
     close(clients)
     desk.close()

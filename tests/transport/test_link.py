@@ -14,7 +14,7 @@ from anyplug.transport.heap import keep_memory
 from anyplug.transport.link import GATHER, LARGE, LINGER, Link
 from anyplug.transport.memory import MemoryTransport, memory_pair
 from anyplug.transport.pulse import GROUPS, Pulse
-from anyplug.transport.turns import FULL
+from anyplug.transport.turns import FULL, Crowd
 from anyplug.wire import PlainSession, PlugSession, Role, Session, State
 
 if TYPE_CHECKING:
@@ -391,10 +391,17 @@ async def test_a_member_that_fails_does_not_stop_the_others() -> None:
         pulse.discard(member)
 
 
+def crowd(*links: Link) -> Crowd:
+    found = Crowd()
+    for link in links:
+        found.enter(link)
+    return found
+
+
 def beside_another() -> Setting:
     """A link that is not the only one of its server."""
     setting = plain()
-    setting.link.links = {setting.link, plain().link}
+    setting.link.links = crowd(setting.link, plain().link)
     return setting
 
 
@@ -411,7 +418,7 @@ async def test_beside_others_a_full_read_is_followed_by_a_rest_of_one_turn() -> 
 
 async def test_alone_nothing_rests() -> None:
     setting = plain()
-    setting.link.links = {setting.link}
+    setting.link.links = crowd(setting.link)
     setting.link.data_received(b"x" * FULL)
     assert setting.near.is_reading()
 

@@ -44,7 +44,7 @@ def test_an_end_has_a_name_for_people_and_a_key_for_admission(
     sockaddr: SockAddr, family: int, name: str, host: str
 ) -> None:
     assert name_of(sockaddr, family) == name
-    assert host_of(sockaddr, family) == host
+    assert host_of(sockaddr) == host
 
 
 def test_the_names_of_real_sockets(tmp_path: Path) -> None:

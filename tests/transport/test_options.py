@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from anyplug.transport import DEFAULT_OPTIONS, SocketOptions, apply_listen_options, apply_stream_options
-from anyplug.transport.options import _set_tcp
+from anyplug.transport.options import _known, passes_on
 from tests.transport.pairs import needs_ipv6
 
 if TYPE_CHECKING:
@@ -48,8 +49,40 @@ def test_what_is_switched_off_stays_off(tcp: socket.socket) -> None:
     assert tcp.getsockopt(TCP, socket.TCP_USER_TIMEOUT) == 0
 
 
-def test_an_option_this_system_does_not_know_is_left_out(tcp: socket.socket) -> None:
-    _set_tcp(tcp, "TCP_NO_SUCH_OPTION", 1)
+def test_an_option_this_system_does_not_know_is_left_out() -> None:
+    assert _known([(TCP, "TCP_NO_SUCH_OPTION", 1), (TCP, "TCP_NODELAY", 1)]) == [(TCP, socket.TCP_NODELAY, 1)]
+
+
+def test_what_is_accepted_has_the_options_from_the_start_where_that_is_said(tcp: socket.socket) -> None:
+    options = SocketOptions(keepalive_idle=17, keepalive_interval=3, keepalive_count=2, user_timeout=7.0)
+    assert not passes_on(tcp, options)
+    apply_listen_options(tcp, options)
+    assert not passes_on(tcp, DEFAULT_OPTIONS)
+    tcp.bind(("127.0.0.1", 0))
+    tcp.listen()
+    with socket.create_connection(tcp.getsockname()) as peer:
+        accepted, _ = tcp.accept()
+        with accepted:
+            numbers = [
+                accepted.getsockopt(TCP, socket.TCP_NODELAY),
+                accepted.getsockopt(SOL, socket.SO_KEEPALIVE),
+                accepted.getsockopt(TCP, socket.TCP_KEEPIDLE),
+                accepted.getsockopt(TCP, socket.TCP_KEEPINTVL),
+                accepted.getsockopt(TCP, socket.TCP_KEEPCNT),
+                accepted.getsockopt(TCP, socket.TCP_USER_TIMEOUT),
+            ]
+        assert peer.recv(1) == b""
+    assert (numbers == [1, 1, 17, 3, 2, 7000]) is passes_on(tcp, options)
+    assert passes_on(tcp, options) is (sys.platform == "linux")
+
+
+def test_buffers_are_set_on_each_connection_and_a_unix_listener_has_nothing_to_pass_on(tcp: socket.socket) -> None:
+    for options in (SocketOptions(send_buffer=20_000), SocketOptions(receive_buffer=20_000)):
+        apply_listen_options(tcp, options)
+        assert not passes_on(tcp, options)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        assert passes_on(sock, DEFAULT_OPTIONS)
+        assert not passes_on(sock, SocketOptions(send_buffer=20_000))
 
 
 def test_buffers_are_the_systems_unless_a_number_is_given(tcp: socket.socket) -> None:

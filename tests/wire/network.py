@@ -192,15 +192,27 @@ class Outcome(NamedTuple):
     """Whether any message was whole."""
 
 
-def feed(session: PlugSession, pieces: Sequence[bytes], *, eof: bool = False) -> Outcome:
-    """Feed the pieces, and the end of the stream, taking events after each."""
+def feed(session: PlugSession, pieces: Sequence[bytes], *, eof: bool = False, hurry: bool = False) -> Outcome:
+    """Feed the pieces, and the end of the stream, taking events after each.
+
+    Args:
+        hurry: as a shell in a hurry does, to which messages and answers may be returned.
+    """
     events: list[Event] = []
     said = b""
+    received = session.received + sum(map(len, pieces))
     for piece in pieces:
-        session.receive_data(piece)
+        if hurry and (answer := session.receive_answer(piece)) is not None:
+            events.append(Replies([answer]))
+        elif hurry:
+            bodies = session.receive_messages(piece)
+            events += [Data(bodies)] if bodies else []
+        else:
+            session.receive_data(piece)
         events += session.events()
         said += session.data_to_send()
         assert session.queued == 0
+    assert session.received == received
     if eof:
         session.receive_eof()
         events += session.events()
@@ -214,8 +226,12 @@ def cut_at(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 
 def outcome_every_way(make: Callable[[], PlugSession], stream: bytes, *, eof: bool = False) -> Outcome:
-    """What a stream comes to: whole, byte by byte, cut at every place, in pieces of many sizes; all have to agree."""
+    """What a stream comes to: whole, byte by byte, cut at every place, in pieces of many sizes, taken either way; all
+    have to agree.
+    """
     outcome = feed(make(), [stream], eof=eof)
+    assert feed(make(), [stream], eof=eof, hurry=True) == outcome, "fed in a hurry"
     for pieces in deliveries(stream):
         assert feed(make(), pieces, eof=eof) == outcome, f"fed as {pieces}"
+        assert feed(make(), pieces, eof=eof, hurry=True) == outcome, f"fed in a hurry as {pieces}"
     return outcome

@@ -65,7 +65,7 @@ VALID = {
 EVENTS: dict[int, list[Fact]] = {
     DATA: [("Data", [b"hello"])],
     HELLO: [("Hello", 1, "echo", "", "msgpack", 0, "", b"", "", "")],
-    WELCOME: [("Welcome", 1, "echo", "msgpack", 0, False, False, "", "", "")],
+    WELCOME: [("Welcome", 1, "echo", "msgpack", 0, False, False, "", 0, "", "")],
     REFUSED: [("Refused", 1, "full")],
     REQUEST: [("Requests", [(7, b"question")])],
     REPLY: [("Replies", [(7, b"answer")])],

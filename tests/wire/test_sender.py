@@ -75,6 +75,7 @@ WELCOME_FIELDS = {
     "asks": False,
     "posts": False,
     "generation": "",
+    "posted": 0,
     "incarnation": "",
     "agent": "",
 }

@@ -39,7 +39,7 @@ def ask(pump: Pump[T], body: bytes, timeout: float | None) -> bytes:
     """
     deadline = pump.deadline(timeout)
     with pump.lock:
-        number, waiter = _open(pump, body)
+        number, waiter = _open(pump, body, at_once=True)
         try:
             if not (pump.say(deadline) and pump.wait(waiter, deadline)):
                 raise _late(pump, timeout)
@@ -80,8 +80,8 @@ def ask_many(pump: Pump[T], bodies: Sequence[bytes], timeout: float | None) -> l
     return answers
 
 
-def _open(pump: Pump[T], body: bytes) -> tuple[int, Waiter]:
-    """Put a question in order; its number and who waits."""
+def _open(pump: Pump[T], body: bytes, *, at_once: bool = False) -> tuple[int, Waiter]:
+    """Put a question in order; its number and who waits. ``at_once``: where it can, it goes out here."""
     line = pump.line
     line.check()
     inbound, session = line.inbound, line.session
@@ -92,10 +92,12 @@ def _open(pump: Pump[T], body: bytes) -> tuple[int, Waiter]:
     waiter = Waiter()
     number = inbound.asks.open(waiter)
     try:
-        if inbound.numbered:
-            cast("PlugSession", session).send_request(number, body)
-        else:
+        if not inbound.numbered:
             session.send_data(body)
+        elif at_once and not session.queued:
+            line.put(cast("PlugSession", session).encode_numbered(number, body))
+        else:
+            cast("PlugSession", session).send_request(number, body)
     except BaseException:
         inbound.asks.forget(number)
         raise

@@ -119,19 +119,23 @@ class Line(Generic[T]):
             EncodeError: a packet is larger than the system sends. It was not sent; what was said behind it was.
         """
         unfit: EncodeError | None = None
-        try:
-            while self.session.queued:
-                try:
-                    self.outlet.put(self.session.data_to_send())
-                except EncodeError as error:
-                    unfit = error
-        except Broken as error:
-            self._lose(error)
-            raise (self.broken or error).with_traceback(None) from None
+        while self.session.queued:
+            try:
+                self.put(self.session.data_to_send())
+            except EncodeError as error:
+                unfit = error
         if self.outlet.unfit:
             self._report_unfit()
         if unfit is not None:
             raise unfit
+
+    def put(self, data: bytes) -> None:
+        """Send these bytes, behind all that waits; raises as `push`. For what the session has encoded at once."""
+        try:
+            self.outlet.put(data)
+        except Broken as error:
+            self._lose(error)
+            raise (self.broken or error).with_traceback(None) from None
 
     def turn(self, *, read: bool) -> None:
         """Write and read what is possible now.
@@ -142,7 +146,7 @@ class Line(Generic[T]):
         if self.lost:
             return
         try:
-            if self.outlet:
+            if self.outlet.queued > self.outlet.written:
                 self.outlet.flush()
                 if self.outlet.unfit:
                     self._report_unfit()
@@ -243,10 +247,14 @@ class Line(Generic[T]):
             return True
         if data is None:
             return False
-        if data:
-            session.receive_data(data)
-        else:
+        if not data:
             session.receive_eof()
+        elif (single := session.receive_answer(data)) is not None:
+            if (waiter := self.inbound.asks.answer(single[0])) is not None:
+                waiter.finish(single[1])
+            return True
+        else:
+            session.receive_data(data)
         events = session.events()
         if events:
             self.hear(events)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from functools import partial
 from itertools import repeat
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from anyplug.blocking.eager import Company
 from anyplug.blocking.waiter import Waiter, take
 from anyplug.errors import AnyplugError, Broken, Code, ConnectionClosed, Timeout
 
@@ -51,6 +51,7 @@ class Pump(Generic[T]):
     __slots__ = (
         "__weakref__",
         "_beat_sent",
+        "_company",
         "_error",
         "_followers",
         "_leading",
@@ -78,6 +79,7 @@ class Pump(Generic[T]):
         self._tick = tick
         self._followers: deque[Waiter] = deque()
         self._leading = False
+        self._company = Company()
         self._writes = False
         self._users = 0
         self._to_close: bool | None = None
@@ -183,8 +185,9 @@ class Pump(Generic[T]):
             AnyplugError: the connection ended or broke.
         """
         line = self.line
-        line.push()
-        return not line.outlet or self._drain(deadline)
+        if line.session.queued:
+            line.push()
+        return line.outlet.written == line.outlet.queued or self._drain(deadline)
 
     def _drain(self, deadline: float | None) -> bool:
         line, outlet = self.line, self.line.outlet
@@ -214,7 +217,7 @@ class Pump(Generic[T]):
             self.wait(waiter, until)
             return
         seconds = max(0.0, min(SLICE, until - self._now()))
-        self._outside(partial(self.line.stream.wait_writable, seconds))
+        self._outside(self.line.stream.wait_writable, seconds=seconds)
         self.line.turn(read=False)
 
     def _stuck(self) -> Timeout:
@@ -246,7 +249,8 @@ class Pump(Generic[T]):
                     break
             return waiter.done
         finally:
-            self._hand_on()
+            if self._followers:
+                self._hand_on()
 
     def read_now(self) -> None:
         """Read what has come already, unless somebody does so anyway (locked)."""
@@ -265,11 +269,14 @@ class Pump(Generic[T]):
             now = self._now()
             if now - line.looked_at > 2 * self._tick:
                 line.look(now, reading=False)
-            while not waiter.done and self.line.can_move():
-                seconds = self._tick if deadline is None else max(0.0, min(self._tick, deadline - now))
-                read, write = line.may_read(), len(line.outlet) > 0
+            while not waiter.done:
+                read, write = line.may_read(), line.outlet.queued > line.outlet.written
+                if not (read or write):
+                    return
                 self._writes = write
-                self._outside(partial(line.stream.wait, read=read, write=write, seconds=seconds))
+                eager = self._company.expects(line.stream.sent) and not write
+                seconds = self._tick if deadline is None else max(0.0, min(self._tick, deadline - now))
+                self._outside(line.stream.wait, read=read, write=write, seconds=seconds, eager=eager)
                 line.turn(read=read)
                 now = self._now()
                 if now - line.looked_at >= self._tick:
@@ -287,6 +294,7 @@ class Pump(Generic[T]):
         seconds = None if deadline is None else max(0.0, deadline - self._now())
         if not self._leading:
             seconds = self._tick if seconds is None else min(seconds, self._tick)
+        self._company.come()
         self._followers.append(waiter)
         try:
             waiter.sleep(self.lock, seconds)
@@ -296,7 +304,7 @@ class Pump(Generic[T]):
         if not self._leading and now - self.line.looked_at >= self._tick:
             self.line.look(now, reading=False)
 
-    def _outside(self, wait: Callable[[], None]) -> None:
+    def _outside(self, wait: Callable[..., None], **how: float) -> None:
         """Wait for the socket with the lock released.
 
         The last to come back closes a socket that was given up meanwhile.
@@ -304,7 +312,7 @@ class Pump(Generic[T]):
         self._users += 1
         try:
             self.lock.release()
-            wait()
+            wait(**how)
         finally:
             take(self.lock)
             self._users -= 1
@@ -347,7 +355,7 @@ class Pump(Generic[T]):
             now = self._now()
             if (shut and over) or now >= until:
                 return
-            self._outside(partial(line.stream.wait, read=not over, write=not shut, seconds=until - now))
+            self._outside(line.stream.wait, read=not over, write=not shut, seconds=until - now)
             over = line.discard() or over
 
     def abort(self) -> None:

@@ -14,6 +14,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from anyplug.blocking.eager import Eager
 from anyplug.errors import Broken, EncodeError, TooLarge
 from anyplug.transport.names import name_of
 
@@ -120,9 +121,12 @@ class Stream:
         self.sent += count
         return count
 
-    def wait(self, *, read: bool, write: bool, seconds: float) -> None:
-        """Wait until something can be read or written, or the stream broke. For one thread at a time."""
-        self._poller.wait(read=read, write=write, seconds=seconds)
+    def wait(self, *, read: bool, write: bool, seconds: float, eager: bool = False) -> None:
+        """Wait until something can be read or written, or the stream broke. For one thread at a time.
+
+        ``eager``: an answer may be about to come.
+        """
+        self._poller.wait(read=read, write=write, seconds=seconds, eager=eager)
 
     def wait_writable(self, seconds: float) -> None:
         """Wait until something can be written, beside a thread that is in `wait`."""
@@ -157,14 +161,15 @@ class Stream:
 class _Poller:
     """Waits on one socket."""
 
-    __slots__ = ("_asked", "_poll", "_sock")
+    __slots__ = ("_asked", "_eager", "_poll", "_sock")
 
     def __init__(self, sock: socket.socket, *, has_poll: bool = hasattr(select, "poll")) -> None:
         self._sock = sock
         self._asked = -1
+        self._eager: Eager | None = None
         self._poll = select.poll() if has_poll else None
 
-    def wait(self, *, read: bool, write: bool, seconds: float) -> None:
+    def wait(self, *, read: bool, write: bool, seconds: float, eager: bool = False) -> None:
         if self._poll is None:
             select.select([self._sock] if read else [], [self._sock] if write else [], [], seconds)
             return
@@ -172,7 +177,12 @@ class _Poller:
         if asked != self._asked:
             self._poll.register(self._sock, asked)
             self._asked = asked
-        self._poll.poll(math.ceil(seconds * 1000))
+        if not eager or not seconds:
+            self._poll.poll(math.ceil(seconds * 1000))
+            return
+        if self._eager is None:
+            self._eager = Eager()
+        self._eager.wait(self._poll.poll, math.ceil(seconds * 1000))
 
 
 def _broken(error: OSError) -> Broken:

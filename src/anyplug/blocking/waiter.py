@@ -30,7 +30,8 @@ class Waiter:
         """It has what it waits for."""
         self.outcome = outcome
         self.done = True
-        self.ring()
+        if self._bell is not None:
+            self.ring()
 
     def ring(self) -> None:
         """Have its thread look again."""

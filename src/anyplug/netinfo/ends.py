@@ -95,4 +95,4 @@ def local_address(target: Target, port: int = 9) -> str:
     family = socket.AF_INET if target.family == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect(target.sockaddr(port))
-        return host_of(sock.getsockname(), sock.family)
+        return host_of(sock.getsockname())

@@ -126,7 +126,7 @@ class IcmpProbe:
                 packet, control, _, source = self._sock.recvmsg(self._size + 128, _CONTROL)
             except OSError:  # nothing more, or the error of a request, which the queue holds too
                 return found
-            heard = self._read(packet, control, host_of(source, self._sock.family))
+            heard = self._read(packet, control, host_of(source))
             if heard is not None:
                 found.append(heard)
 

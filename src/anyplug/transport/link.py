@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from anyplug.errors import AnyplugError, Broken, Code, Timeout
 from anyplug.messages import Data, Ended, Fault
+from anyplug.transport.filling import fill
 from anyplug.transport.heap import keep_memory
 from anyplug.transport.names import name_of
 from anyplug.transport.pulse import Pulse
-from anyplug.transport.turns import FULL, crowded, rest
+from anyplug.transport.turns import MUCH, share
 from anyplug.wire import Vigil
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from anyplug.limits import Limits
     from anyplug.messages import Event
+    from anyplug.transport.turns import Crowd
     from anyplug.wire import Session
 
 __all__ = ["GATHER", "LARGE", "LINGER", "Link", "Sink"]
@@ -85,6 +87,7 @@ class Link(asyncio.Protocol):
         "resting",
         "session",
         "sink",
+        "talking",
         "transport",
         "writing_paused",
     )
@@ -99,7 +102,7 @@ class Link(asyncio.Protocol):
         *,
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
-        links: set[Link] | None = None,
+        links: Crowd | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         """Made with its session, and opened by the event loop.
@@ -116,6 +119,8 @@ class Link(asyncio.Protocol):
         self._opener: Callable[[Link], Sink] | None = opener
         self.links = links
         """All links of the server that are open; None where nobody counts them."""
+        self.talking = False
+        """Whether this is one of those that were heard lately: theirs to know."""
         self.limits = limits
         self.bytes_sent = 0
         self.writing_paused = False
@@ -146,7 +151,7 @@ class Link(asyncio.Protocol):
         self._vigil = Vigil(self.session, self.limits, self.loop.time())
         Pulse.of(self.loop).add(self)
         if self.links is not None:
-            self.links.add(self)
+            self.links.enter(self)
         opener, self._opener = self._opener, None
         if opener is not None:
             self.sink = opener(self)
@@ -159,16 +164,16 @@ class Link(asyncio.Protocol):
             return
         session = self.session
         bodies = session.receive_messages(data)
+        if len(data) >= MUCH:
+            share(self, len(data), bodies)
+            if session.room is not None:
+                fill(self)
         if bodies:
             self.sink.messages(bodies)
         if session.happened:
             self._hand_over()
         if session.queued and not self.writing_paused:
             self.flush()
-        if len(data) >= FULL:
-            keep_memory()
-            if crowded(self):
-                rest(self)
 
     def say_now(self, body: bytes) -> None:
         """Say one message and give it to the kernel at once, behind all that was said before."""
@@ -206,7 +211,7 @@ class Link(asyncio.Protocol):
         """The stream is gone, cleanly or not."""
         Pulse.of(self.loop).discard(self)
         if self.links is not None:
-            self.links.discard(self)
+            self.links.leave(self)
         if not self._over:
             self._over = True
             why = (
@@ -323,6 +328,8 @@ class Link(asyncio.Protocol):
     def tick(self, now: float) -> None:
         """Look after deadlines; called by the pulse about once a second."""
         taking = self._tick_writing(now)
+        if self.links is not None and self._vigil is not None:
+            self.links.note(self, talking=self._vigil.heard)
         if self._finishing:
             self._tick_linger(now)
         elif self._vigil is not None and not self.transport.is_closing():
@@ -337,10 +344,10 @@ class Link(asyncio.Protocol):
     def _hand_over(self) -> None:
         """Give the sink what happened. The last event ends the link, unless this side still has something to say."""
         for event in self.session.events():
-            kind = type(event)
-            if isinstance(event, Data):
+            if type(event) is Data:
                 self.sink.messages(event.bodies)
                 continue
+            kind = type(event)
             if kind is Ended or kind is Fault:
                 self._over = True
             self.sink.handle(event)

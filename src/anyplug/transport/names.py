@@ -28,7 +28,7 @@ def name_of(sockaddr: SockAddr, family: int) -> str:
     return f"[{host}]:{sockaddr[1]}" if ":" in host else f"{host}:{sockaddr[1]}"
 
 
-def host_of(sockaddr: SockAddr, family: int) -> str:
+def host_of(sockaddr: SockAddr) -> str:
     """The key under which connections of one peer are counted: its IP address; ``unix`` for all unix sockets.
 
     An IPv4 address counts as itself, whether it came over an IPv4 or an IPv6 socket. An IPv6 address counts as the
@@ -36,7 +36,7 @@ def host_of(sockaddr: SockAddr, family: int) -> str:
     of all; what a whole /64 can take is bounded by the limit on connections in all. A link-local address keeps its
     zone: on another link it is another machine.
     """
-    if family == socket.AF_UNIX or not isinstance(sockaddr, tuple):
+    if not isinstance(sockaddr, tuple):
         return "unix"
     return _host(sockaddr)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+import sys
 from typing import Final
 
 import msgspec
 
-__all__ = ["DEFAULT_OPTIONS", "SocketOptions", "apply_buffers", "apply_listen_options", "apply_stream_options"]
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "SocketOptions",
+    "apply_buffers",
+    "apply_listen_options",
+    "apply_stream_options",
+    "passes_on",
+]
 
 
 class SocketOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,21 +65,15 @@ def apply_stream_options(sock: socket.socket, options: SocketOptions) -> None:
     An option that this system does not know is left out; the system's own errors are raised as `OSError`.
     """
     apply_buffers(sock, options)
-    if sock.family not in {socket.AF_INET, socket.AF_INET6} or sock.type != socket.SOCK_STREAM:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, options.nodelay)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, options.keepalive)
-    if options.keepalive:
-        _set_tcp(sock, "TCP_KEEPIDLE", options.keepalive_idle)
-        _set_tcp(sock, "TCP_KEEPINTVL", options.keepalive_interval)
-        _set_tcp(sock, "TCP_KEEPCNT", options.keepalive_count)
-    if options.user_timeout:
-        _set_tcp(sock, "TCP_USER_TIMEOUT", round(options.user_timeout * 1000))
+    for level, option, value in _tcp_options(sock, options):
+        sock.setsockopt(level, option, value)
 
 
 def apply_listen_options(sock: socket.socket, options: SocketOptions) -> None:
-    """Set what a socket needs before it is bound to listen, or to receive datagrams."""
-    apply_buffers(sock, options)
+    """Set what a socket needs before it is bound to listen, or to receive datagrams; and what the streams accepted from
+    it should have, where the system passes that on.
+    """
+    apply_stream_options(sock, options)
     internet = sock.family in {socket.AF_INET, socket.AF_INET6}
     if internet and sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, options.reuse_address)
@@ -80,6 +81,20 @@ def apply_listen_options(sock: socket.socket, options: SocketOptions) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+def passes_on(listener: socket.socket, options: SocketOptions) -> bool:
+    """Whether what is accepted from this listening socket has these options from the start.
+
+    On Linux a TCP socket takes them over from its listener (tcp(7)): for seven system calls less a connection. A unix
+    socket has no options but its buffers, and takes over none.
+    """
+    if options.send_buffer or options.receive_buffer:
+        return False
+    wanted = _tcp_options(listener, options)
+    return not wanted or (
+        sys.platform == "linux" and all(listener.getsockopt(level, option) == value for level, option, value in wanted)
+    )
 
 
 def apply_buffers(sock: socket.socket, options: SocketOptions) -> None:
@@ -90,7 +105,25 @@ def apply_buffers(sock: socket.socket, options: SocketOptions) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
 
 
-def _set_tcp(sock: socket.socket, name: str, value: int) -> None:
-    """Set a TCP option by name, where this system has it."""
-    with suppress(AttributeError):
-        sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+def _tcp_options(sock: socket.socket, options: SocketOptions) -> list[tuple[int, int, int]]:
+    """Level, option and value of what a TCP stream should have; nothing for other sockets."""
+    if sock.family not in {socket.AF_INET, socket.AF_INET6} or sock.type != socket.SOCK_STREAM:
+        return []
+    rows = [
+        (socket.IPPROTO_TCP, "TCP_NODELAY", int(options.nodelay)),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", int(options.keepalive)),
+    ]
+    if options.keepalive:
+        rows += [
+            (socket.IPPROTO_TCP, "TCP_KEEPIDLE", options.keepalive_idle),
+            (socket.IPPROTO_TCP, "TCP_KEEPINTVL", options.keepalive_interval),
+            (socket.IPPROTO_TCP, "TCP_KEEPCNT", options.keepalive_count),
+        ]
+    if options.user_timeout:
+        rows.append((socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", round(options.user_timeout * 1000)))
+    return _known(rows)
+
+
+def _known(rows: list[tuple[int, str, int]]) -> list[tuple[int, int, int]]:
+    """Options by number, as far as this system has them."""
+    return [(level, getattr(socket, name), value) for level, name, value in rows if hasattr(socket, name)]

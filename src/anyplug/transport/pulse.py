@@ -33,6 +33,7 @@ class Pulse:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._groups: list[set[Ticking]] = [set() for _ in range(GROUPS)]
+        self._last = 0
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,7 +47,8 @@ class Pulse:
 
     def add(self, member: Ticking) -> None:
         """Look after this one from now on."""
-        min(self._groups, key=len).add(member)
+        self._last = (self._last + 1) % GROUPS
+        self._groups[self._last].add(member)
         if self._timer is None:
             self._timer = self._loop.call_later(1 / GROUPS, self._turn)
 

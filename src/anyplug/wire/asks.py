@@ -26,10 +26,11 @@ class Asks(Generic[W]):
         ids: the largest id; 1 follows it.
     """
 
-    __slots__ = ("_ids", "_last", "_waiting", "late")
+    __slots__ = ("_ids", "_last", "late", "waiting")
 
     def __init__(self, *, last: int = 0, ids: int = ID_MAX) -> None:
-        self._waiting: OrderedDict[int, W | None] = OrderedDict()  # a dict would take ever longer to give its oldest
+        self.waiting: OrderedDict[int, W | None] = OrderedDict()  # a dict would take ever longer to give its oldest
+        """Questions whose answer is still to come, by id, the oldest first; None for who has given up."""
         self._last = last
         self._ids = ids
         self.late = 0
@@ -37,7 +38,7 @@ class Asks(Generic[W]):
 
     def __len__(self) -> int:
         """Questions whose answer is still to come, given up or not."""
-        return len(self._waiting)
+        return len(self.waiting)
 
     def open(self, waiter: W) -> int:
         """A new question; returns its id, which no open question has.
@@ -46,24 +47,24 @@ class Asks(Generic[W]):
             LocalError: every id is in use.
         """
         number = self._last % self._ids + 1
-        if number in self._waiting:
+        if number in self.waiting:
             number = self._free_after(number)
         self._last = number
-        self._waiting[number] = waiter
+        self.waiting[number] = waiter
         return number
 
     def give_up(self, number: int) -> None:
         """Nobody waits for this answer any more. Its place stays until the answer comes."""
-        if number in self._waiting:
-            self._waiting[number] = None
+        if number in self.waiting:
+            self.waiting[number] = None
 
     def forget(self, number: int) -> None:
         """The question was never sent."""
-        self._waiting.pop(number, None)
+        self.waiting.pop(number, None)
 
     def answer(self, number: int) -> W | None:
         """The answer to the question ``number`` is here: who waits for it, or None (counted in `late`)."""
-        waiter = self._waiting.pop(number, None)
+        waiter = self.waiting.pop(number, None)
         if waiter is None:
             self.late += 1
         return waiter
@@ -75,7 +76,7 @@ class Asks(Generic[W]):
             Who gets what, and the messages that nobody asked for.
         """
         pairs: list[tuple[W, bytes]] = []
-        waiting = self._waiting
+        waiting = self.waiting
         used = min(len(waiting), len(bodies))
         for body in bodies[:used]:
             _, waiter = waiting.popitem(last=False)
@@ -87,13 +88,13 @@ class Asks(Generic[W]):
 
     def end(self) -> list[W]:
         """No answer will come any more: all who still wait."""
-        waiting = [waiter for waiter in self._waiting.values() if waiter is not None]
-        self._waiting.clear()
+        waiting = [waiter for waiter in self.waiting.values() if waiter is not None]
+        self.waiting.clear()
         return waiting
 
     def _free_after(self, number: int) -> int:
-        if len(self._waiting) >= self._ids:
-            raise LocalError(f"{len(self._waiting):,} questions are open, and there are no more ids; wait for answers")
-        while number in self._waiting:
+        if len(self.waiting) >= self._ids:
+            raise LocalError(f"{len(self.waiting):,} questions are open, and there are no more ids; wait for answers")
+        while number in self.waiting:
             number = number % self._ids + 1
         return number

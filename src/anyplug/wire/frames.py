@@ -10,7 +10,7 @@ length once and not its square, and a large one is copied once. A frame is judge
 of its payload is kept.
 
 CONTENT is large and goes to a disk, not to a codec. Its payload is never joined: it comes as the pieces in which the
-network brought it, one frame a run.
+network brought it, one frame a run; or in a buffer that a shell has read into (`FrameDecoder.room`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import cache
 from struct import Struct
+from typing import TYPE_CHECKING, cast
 
 from anyplug.errors import ProtocolError, TooLarge
 from anyplug.limits import CHUNK_MAX, DEFAULTS, FRAME_MAX, HELLO_MAX
+from anyplug.wire.arriving import Arriving
+
+if TYPE_CHECKING:
+    from anyplug.wire.arriving import Buffers
 
 __all__ = [
     "ACK",
@@ -45,6 +50,8 @@ translates them (as the signature of PNG does: W3C PNG, section 5.2)."""
 
 HEADER = Struct(">I")
 """The frame header."""
+
+_unpack_header = HEADER.unpack_from  # looked up once for the hot path
 
 LENGTH_MAX = (1 << 24) - 1
 """The largest length that a header can state, bytes; its low 24 bits. No frame may be so large: see `FRAME_MAX`."""
@@ -166,16 +173,17 @@ class FrameDecoder:
         message: the largest message taken, bytes. A frame that alone holds more is refused by its header.
     """
 
-    __slots__ = ("_content", "_have", "_held", "_message", "_missing", "_most", "_need", "error")
+    __slots__ = ("_content", "_have", "_held", "_message", "_most", "_need", "buffers", "error")
 
     def __init__(self, message: int = DEFAULTS.message) -> None:
         self._held: list[bytes] = []  # the pieces of a frame that is not whole yet; the first holds its header
         self._have = 0
         self._need = 0
-        self._content: list[bytes] | None = None  # of a CONTENT frame whose header is here: what came of its payload
-        self._missing = 0
+        self._content: Arriving | None = None  # of a CONTENT frame whose header is here: what came of its payload
         self._message = message
         self._most = _most_of(message)
+        self.buffers: Buffers | None = None
+        """Where chunks of files may go."""
         self.error: ProtocolError | None = None
         """The fault that ended this stream, or None. Look at it after each `feed`."""
 
@@ -183,8 +191,13 @@ class FrameDecoder:
     def pending(self) -> int:
         """Bytes held of a frame that is not whole yet."""
         if self._content is not None:
-            return HEADER.size + sum(map(len, self._content))
+            return HEADER.size + self._content.here
         return self._have
+
+    @property
+    def room(self) -> memoryview | None:
+        """Where the next bytes of the stream may be put instead of being fed; say `filled` then."""
+        return None if self._content is None else self._content.room
 
     def feed(self, data: bytes) -> list[Run]:
         """Take the next bytes; return all frames that are whole now.
@@ -215,25 +228,47 @@ class FrameDecoder:
             self._keep(data[at:] if at else data)
         return runs
 
+    def whole(self, data: bytes) -> int:
+        """The kind of the frame that ``data`` is, where it is one frame, whole, within its limit, and nothing is held;
+        else -1. Nothing is taken: who does not take the payload feeds the bytes.
+        """
+        size = len(data) - 4
+        if size < 0 or self._have or self._content is not None:
+            return -1
+        (head,) = _unpack_header(data)
+        kind: int = head >> 24
+        if head & LENGTH_MAX != size or kind >= len(self._most) or size > self._most[kind]:
+            return -1
+        return kind
+
     def drop(self) -> None:
         """Give up what is held: the rest of it will not be fed."""
         self._held = []
         self._have = 0
         self._content = None
 
-    def _fill(self, pieces: list[bytes], data: bytes) -> list[Run]:
+    def filled(self, count: int) -> list[Run]:
+        """So many bytes were put into `room`; the same as to feed them."""
+        content = self._content
+        assert content is not None  # noqa: S101 - there was room
+        rest = content.fill(count)
+        if content.missing:
+            return []
+        self._content = None
+        return [_whole(content), *self.feed(rest)]
+
+    def _fill(self, content: Arriving, data: bytes) -> list[Run]:
         """Take more of a CONTENT frame, and what comes behind it."""
-        missing = self._missing
+        missing = content.missing
         if len(data) < missing:
-            pieces.append(data)
-            self._missing -= len(data)
+            content.add(data)
             return []
         self._content = None
         if len(data) == missing:
-            pieces.append(data)
-            return [(Kind.CONTENT, pieces)]
-        pieces.append(data[:missing])
-        return [(Kind.CONTENT, pieces), *self.feed(data[missing:])]
+            content.add(data)
+            return [_whole(content)]
+        content.add(data[:missing])
+        return [_whole(content), *self.feed(data[missing:])]
 
     def _cut(self, data: bytes, at: int, runs: list[Run]) -> int:
         """Put all whole frames of ``data``, from an offset on, behind these runs; returns where the rest begins."""
@@ -288,8 +323,8 @@ class FrameDecoder:
     def _keep(self, rest: bytes) -> None:
         head = HEADER.unpack_from(rest)[0] if len(rest) >= HEADER.size else 0
         if head >> 24 == _CONTENT:
-            self._content = [rest[HEADER.size :]]
-            self._missing = (head & LENGTH_MAX) + HEADER.size - len(rest)
+            size = head & LENGTH_MAX
+            self._content = Arriving(rest[HEADER.size :], size, head=CONTENT.size, buffers=self.buffers)
             return
         self._hold(rest)
         self._need = HEADER.size + (head & LENGTH_MAX)
@@ -302,3 +337,7 @@ class FrameDecoder:
         else:
             held.append(data)
         self._have += len(data)
+
+
+def _whole(content: Arriving) -> Run:
+    return Kind.CONTENT, cast("list[bytes]", content.pieces)  # views go where bytes go, to who reads CONTENT

@@ -12,24 +12,29 @@ it may change the state. What is whole before a fault is reported before it, how
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from anyplug.errors import AnyplugError, Broken, Code, ProtocolError
-from anyplug.messages import Data, Ended, Fault, Hello, Refusal, Welcome
-from anyplug.wire.frames import PREFACE, FrameDecoder, Kind, encode_frame
+from anyplug.messages import Data, Ended, Fault, Hello, Refusal, Requests, Welcome
+from anyplug.wire.frames import HEADER, PREFACE, FrameDecoder, Kind, encode_frame
 from anyplug.wire.parts import Assembly
-from anyplug.wire.readers import READERS, VERSION, decode, read_content
+from anyplug.wire.readers import READERS, VERSION, decode, read_content, read_numbered
 from anyplug.wire.sender import PlugSender
-from anyplug.wire.states import Role, State
+from anyplug.wire.states import TAKES, Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anyplug.limits import Limits
+    from anyplug.wire.arriving import Buffers
+    from anyplug.wire.frames import Run
 
 __all__ = ["VERSION", "PlugSession"]
 
-_CONTENT = int(Kind.CONTENT)
+T = TypeVar("T")
+
+_DATA, _REQUEST, _REPLY, _CONTENT = int(Kind.DATA), int(Kind.REQUEST), int(Kind.REPLY), int(Kind.CONTENT)
+_OPEN = State.OPEN  # a member looked up on its class costs more than the rest of the test
 _MESSAGES = frozenset({Kind.DATA, Kind.REQUEST, Kind.REPLY, Kind.POST})
 _AMONG_PARTS = frozenset({Kind.PING, Kind.PONG, Kind.ERROR, Kind.ACK, Kind.NACK, Kind.PART}) | _MESSAGES
 _CUT = {
@@ -72,16 +77,61 @@ class PlugSession(PlugSender):
             return
         if self._preface is not None:
             data = self._read_preface(self._preface, data)
-        decoder = self._decoder
+        self._receive(self._decoder.feed, data)
+
+    @property
+    def room(self) -> memoryview | None:
+        """As `Session.room`."""
+        return self._decoder.room
+
+    def receive_filled(self, count: int) -> None:
+        """As `Session.receive_filled`."""
+        self.received += count
+        if self.receiving:
+            self._receive(self._decoder.filled, count)
+
+    def lend(self, buffers: Buffers) -> None:
+        """Chunks of files may be put here from now on."""
+        self._decoder.buffers = buffers
+
+    def _receive(self, take: Callable[[T], list[Run]], what: T) -> None:
         try:
-            for kind, payloads in decoder.feed(data):
+            for kind, payloads in take(what):
                 if not self._receive_run(kind, payloads):
                     return
         except ProtocolError as error:
             self._fail(error)
         else:
-            if decoder.error is not None:
-                self._fail(decoder.error)
+            if self._decoder.error is not None:
+                self._fail(self._decoder.error)
+
+    def receive_messages(self, data: bytes) -> list[bytes]:
+        """The same. A message that comes alone and whole, as most do, goes the short way, all else the long one."""
+        if self.state is _OPEN and self._assembly is None:
+            kind = self._decoder.whole(data)
+            if kind == _DATA:
+                self.received += len(data)
+                self.batches += 1
+                return [data[HEADER.size :]]
+            if kind == _REQUEST and kind in self._takes:
+                item = read_numbered(data)
+                if item is not None:
+                    self.received += len(data)
+                    self.batches += 1
+                    self.happened.append(Requests([item]))
+                    return []
+        self.receive_data(data)
+        return []
+
+    def receive_answer(self, data: bytes) -> tuple[int, bytes] | None:
+        """The id and the body of a REPLY that comes alone and whole; None where it is anything else."""
+        if _REPLY not in self._takes or self._assembly is not None or self._decoder.whole(data) != _REPLY:
+            return None
+        answer = read_numbered(data)
+        if answer is not None:
+            self.received += len(data)
+            self.batches += 1
+        return answer
 
     def receive_eof(self) -> None:
         """The stream has ended. Without a BYE before it this is `Broken`: the native protocol always says goodbye."""
@@ -110,10 +160,10 @@ class PlugSession(PlugSender):
         """Take neighbouring frames of one kind; False when nothing after them counts any more."""
         row = self._takes.get(kind)
         if row is None:
-            raise self._out_of_place(kind)
+            raise _out_of_place(self, kind)
         if kind == _CONTENT:
             if self._assembly is not None:
-                raise self._out_of_place(kind)
+                raise _out_of_place(self, kind)
             content = read_content(payloads)
             self.batches += 1
             self.happened.append(content)
@@ -128,20 +178,13 @@ class PlugSession(PlugSender):
             return True
         for payload in payloads:
             if self._takes.get(kind) is not row or (self._assembly is not None and kind not in _AMONG_PARTS):
-                raise self._out_of_place(kind)
+                raise _out_of_place(self, kind)
             if row.next is not self.state:
                 self._enter(row.next)
             reader(self, [payload])
             if not self.receiving:
                 break
         return self.receiving
-
-    def _out_of_place(self, kind: int) -> ProtocolError:
-        found = f"a {Kind(kind).name} frame"
-        if kind in self._takes:
-            return ProtocolError(f"{found} between the parts of a message")
-        expected = ", ".join(Kind(each).name for each in self._takes) or "nothing yet"
-        return ProtocolError(f"{found} in the state {self.state.value!r} of a {self.role.value}, expected {expected}")
 
     # The readers that the rows of the table name.
 
@@ -227,6 +270,15 @@ class PlugSession(PlugSender):
         self._preface = None
         self._assembly = None
         self._decoder.drop()
+
+
+def _out_of_place(session: PlugSession, kind: int) -> ProtocolError:
+    found, takes = f"a {Kind(kind).name} frame", TAKES[session.role][session.state]
+    if kind in takes:
+        return ProtocolError(f"{found} between the parts of a message")
+    expected = ", ".join(Kind(each).name for each in takes) or "nothing yet"
+    where = f"in the state {session.state.value!r} of a {session.role.value}"
+    return ProtocolError(f"{found} {where}, expected {expected}")
 
 
 def _reporting(name: str) -> Callable[[PlugSession, list[bytes]], None]:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
     from anyplug.messages import Event
 
-__all__ = ["READERS", "VERSION", "decode", "read_content"]
+__all__ = ["READERS", "VERSION", "decode", "read_content", "read_numbered"]
 
 VERSION = 1
 """The version of the protocol."""
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 _Read: TypeAlias = "tuple[Event | None, ProtocolError | None]"
+_ID_END = HEADER.size + ID_SIZE
+_unpack_id = HEADER.unpack_from
 _KEPT = {int(kept): kept for kept in Kept}
 
 
@@ -87,6 +89,16 @@ READERS: dict[str, Callable[[list[bytes]], _Read]] = {
 """By the names that rows of `anyplug.wire.states` have for them."""
 
 
+def read_numbered(frame: bytes) -> tuple[int, bytes] | None:
+    """The id and the body of a REQUEST or REPLY, from its whole frame; None where it has no valid id: `READERS` say it
+    in words.
+    """
+    if len(frame) < _ID_END:
+        return None
+    (number,) = _unpack_id(frame, HEADER.size)
+    return (number, frame[_ID_END:]) if number else None
+
+
 def read_content(pieces: list[bytes]) -> Content:
     """A chunk, from the pieces of one payload.
 
@@ -100,7 +112,7 @@ def read_content(pieces: list[bytes]) -> Content:
         raise ProtocolError(f"a CONTENT frame of {len(head)} bytes has no room for its transfer, chunk and digest")
     transfer, index, digest = CONTENT.unpack_from(head)
     rest = head[CONTENT.size :]
-    return Content(transfer, index, digest, [rest, *pieces[1:]] if rest else pieces[1:])
+    return Content(transfer, index, digest, [rest, *pieces[1:]] if rest else [*pieces[1:]])
 
 
 class _Versioned(msgspec.Struct):

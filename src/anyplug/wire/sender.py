@@ -35,7 +35,10 @@ TEXT_MAX = 1000
 
 _HEAD_AND_ID = Struct(">II")
 _HEAD_AND_SEQUENCE = Struct(">IQ")
+_HEAD_AND_ACK = Struct(">IQIQB")
+_ACK_HEAD = Kind.ACK << 24 | ACK.size
 _CLIENT, _SERVER = Role.CLIENT, Role.SERVER  # a member looked up on its class costs more than the rest of the check
+_REQUEST, _REPLY = Kind.REQUEST << 24, Kind.REPLY << 24
 _SHUT = -1
 """Instead of the largest message, while the handshake is not finished: every message is above it."""
 
@@ -147,6 +150,14 @@ class PlugSender(Session):
             raise LocalError("REPLY goes from server to client; a client says messages")
         self._send_numbered(Kind.REPLY, number, body)
 
+    def encode_numbered(self, number: int, body: bytes) -> bytes:
+        """A client's REQUEST, or a server's REPLY, as it goes on the network; as `encode_data`."""
+        size = len(body) + ID_SIZE
+        if 0 < number <= ID_MAX and size <= self._largest and self.sending:
+            return _HEAD_AND_ID.pack((_REPLY if self.role is _SERVER else _REQUEST) + size, number) + body
+        self._send_numbered(Kind.REPLY if self.role is _SERVER else Kind.REQUEST, number, body)
+        return self.data_to_send()
+
     def send_error(self, number: int, code: Code, text: str) -> None:
         """Say, as a server, that the request ``number`` (or, with 0, a message) could not be handled."""
         if self.role is not _SERVER:
@@ -182,7 +193,7 @@ class PlugSender(Session):
         if self.role is not _SERVER:
             raise LocalError("ACK goes from server to client")
         self.check_message(0)
-        self._put(encode_frame(Kind.ACK, ACK.pack(acked.first, acked.count, acked.position, acked.kept)))
+        self._put(_HEAD_AND_ACK.pack(_ACK_HEAD, acked.first, acked.count, acked.position, acked.kept))
 
     def send_nack(self, sequence: int, code: Code, text: str) -> None:
         """Say, as a server, that a post was not taken, and which sequence is the next that will be."""

@@ -67,6 +67,17 @@ class Session(ABC):
         return data
 
     @property
+    def room(self) -> memoryview | None:
+        """Where a shell may put the next bytes of the stream instead of giving them to `receive_data`; then it calls
+        `receive_filled`. None where there is no such place: that is so unless a large chunk of a file is on its way.
+        """
+        return None
+
+    def receive_filled(self, count: int) -> None:
+        """So many bytes were put into `room`; the same as to receive them."""
+        raise NotImplementedError  # a session that has room has this
+
+    @property
     @abstractmethod
     def pending(self) -> int:
         """Bytes held of a message that is not whole yet; 0 once the peer has ended."""
@@ -82,6 +93,12 @@ class Session(ABC):
         """
         self.receive_data(data)
         return []
+
+    def receive_answer(self, data: bytes) -> tuple[int, bytes] | None:
+        """The same as `receive_data` for an asker in a hurry: the id and the body of an answer that comes alone and
+        whole. None where these bytes are anything else; then nothing was taken.
+        """
+        return None
 
     @abstractmethod
     def receive_eof(self) -> None:

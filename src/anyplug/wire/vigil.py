@@ -52,6 +52,11 @@ class Vigil:
         self._began_at: float | None = None
         self._began_with = 0
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything came since the last tick."""
+        return self._session.received != self._received
+
     def tick(self, now: float, *, reading: bool = True) -> None:
         """Look at the session, and have it send a PING where one is due.
 
@@ -66,7 +71,7 @@ class Vigil:
         session = self._session
         hearing = reading and session.receiving and now - self._ticked_at <= self._limits.ping
         self._ticked_at = now
-        heard = session.received != self._received
+        heard = self.heard
         if session.batches != self._batches or not hearing:
             self._batches = session.batches
             self._talked_at = now
