@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test coverage check crash demo bench bench-packages docs clean
+.PHONY: run test coverage check crash crash-files cuts demo bench bench-packages docs clean
 
 # Serve in the foreground: make run ARGS="plug://127.0.0.1:7584"
 run: .venv/.ready
@@ -28,10 +28,27 @@ check: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/codespell
 
+# What may take longer than a test of the suite does.
+LONG := --timeout 0 -o faulthandler_timeout=0
+
 # Kill servers at random moments, N times in all, and check what they acknowledged.
 N ?= 400
 crash: .venv/.ready
-	ANYPLUG_KILLS=$(N) $(BIN)/pytest -n 2 --timeout 0 tests/crash $(ARGS)
+	ANYPLUG_KILLS=$(N) $(BIN)/pytest -n 2 $(LONG) tests/crash $(ARGS)
+
+# Send a file of SIZE MiB while its connection is cut CUTS times at random bytes and the server is killed KILLS times.
+SIZE ?= 1024
+CUTS ?= 100
+KILLS ?= 20
+crash-files: .venv/.ready
+	ANYPLUG_FILE_SIZE=$(SIZE) ANYPLUG_FILE_CUTS=$(CUTS) ANYPLUG_FILE_KILLS=$(KILLS) \
+		$(BIN)/pytest $(LONG) -rP tests/crash/test_file_kills.py $(ARGS)
+
+# Cut sessions of ten kilobytes at every STRIDE-th byte, on either side, by FIN, RST and silence, with all of both
+# programs, in memory and over sockets. With STRIDE=1 it takes ten minutes.
+STRIDE ?= 1
+cuts: .venv/.ready
+	ANYPLUG_CUT_STRIDE=$(STRIDE) $(BIN)/pytest -n 2 --dist worksteal $(LONG) tests/outbox -k cut $(ARGS)
 
 demo: .venv/.ready
 	$(BIN)/python examples/demo.py $(ARGS)

@@ -209,3 +209,21 @@ def test_every_path_of_the_corpus_can_be_made_on_this_disk(tmp_path: Path) -> No
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             continue
         assert os.path.realpath(path).startswith(f"{tmp_path}/")
+
+
+@given(
+    st.one_of(
+        st.text(alphabet=st.sampled_from("conulCOMdeskt.i /_1-+@=(),"), max_size=40),
+        st.text(alphabet=st.characters(codec="ascii"), max_size=300),
+        st.lists(
+            st.sampled_from(["con", "a", "NUL.txt", "lpt1 .x", "b.c", "com10", "auxx", "1" * 60]), max_size=20
+        ).map("/".join),
+    )
+)
+@example("clock$")
+@example("a/Desktop.ini")
+@example("x" * 256)
+@example("/".join("x" * 17))
+def test_a_plain_label_becomes_what_it_would_become_the_long_way(label: str) -> None:
+    """As bytes a label never goes the short way."""
+    assert safe(label) == safe(label.encode())

@@ -13,6 +13,7 @@ from anyplug import Broken, Code, ConnectionClosed, Limits, LocalError, PostRefu
 from anyplug.messages import Kept, Producer
 from anyplug.posting import GATHER, MANY, chunks
 from anyplug.services.base import reply
+from anyplug.wire.posts import OpenPosts
 from tests.server.serving import RawClient, serve
 from tests.server.visits import Keeper
 
@@ -150,12 +151,14 @@ async def test_one_that_was_refused_fails_those_that_were_posted_behind_it(
     made.gate.clear()
     made.refuse[2] = (Code.BAD_MESSAGE, "bad")
     async with face(address, codec="text") as peer:
+        said = Said(peer)
         first = asyncio.ensure_future(peer.post("a"))
+        await said.one()
         await made.until(1, made.posted)
         others = []
         for text in ("b", "c"):
             others.append(asyncio.ensure_future(peer.post(text)))
-            await _until_said(peer, len(others) + 1)
+            await said.one()
         made.gate.set()
         assert await first == 1
         refused, behind = await asyncio.gather(*others, return_exceptions=True)
@@ -165,14 +168,27 @@ async def test_one_that_was_refused_fails_those_that_were_posted_behind_it(
         assert "post it again" in behind.text
 
 
-async def _until_said(peer: Async, count: int) -> None:
-    """Wait until so many posts are open at this end."""
-    async with asyncio.timeout(10):
-        while True:
-            inbound = peer.far._pump.line.inbound if isinstance(peer, Blocking) else peer.peer._intake._inbound
-            if inbound.posts.next > count:
-                return
-            await asyncio.sleep(0.001)
+class Said(OpenPosts[Any]):
+    """The posts of a connection, in place of its own: it tells of each run that is said."""
+
+    def __init__(self, peer: Async) -> None:
+        super().__init__()
+        if isinstance(peer, Blocking):
+            peer.far._pump.line.inbound.posts = self
+        else:
+            peer.peer._intake.posts = peer.peer._intake._inbound.posts = self
+        self._loop = asyncio.get_running_loop()
+        self._runs_said = asyncio.Semaphore(0)
+
+    def open(self, count: int, waiter: Any) -> int:
+        first = super().open(count, waiter)
+        self._loop.call_soon_threadsafe(self._runs_said.release)
+        return first
+
+    async def one(self) -> None:
+        """Wait until one more is said."""
+        async with asyncio.timeout(10):
+            await self._runs_said.acquire()
 
 
 @FACES

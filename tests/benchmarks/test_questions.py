@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from anyplug.wire.frames import Kind, encode_frame
-from benchmarks import charts, conditions, fairness, growth, latency, objects, oneway, openings, processes, sizes, start
+from benchmarks import (
+    charts,
+    conditions,
+    fairness,
+    growth,
+    latency,
+    objects,
+    oneway,
+    openings,
+    processes,
+    sizes,
+    start,
+    workers,
+)
 from benchmarks import loads as loads_
 from benchmarks.__main__ import QUESTIONS
 from benchmarks.harness import RESULTS, Comparison, Contestant, Question, Sample, answer, report, write
@@ -122,6 +135,28 @@ def test_an_answer_that_is_not_right_fails_the_load(capfd: pytest.CaptureFixture
 def test_connections_are_opened_asked_once_and_ended() -> None:
     for name in ("anyplug lines, bytes", "anyplug plug, requests"):
         assert openings.measure(name, 0.05).value > 0
+
+
+@compiles
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_answer_the_load(count: int) -> None:
+    sample = workers.measure(count, MOMENT)
+    assert sample.value > 0
+    assert sample.cost
+    assert 0 < sample.facts["load busy"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("count", "cores", "why"),
+    [
+        (1, 1, ""),
+        (2, 2, "2 workers and the load need 3 cores, and here are 2"),
+        (2, 3, ""),
+        (4, 4, "4 workers and the load need 5 cores, and here are 4"),
+    ],
+)
+def test_workers_need_a_core_each_and_one_for_the_load(count: int, cores: int, why: str) -> None:
+    assert workers.lack(count, cores) == (why or missing((), (processes.COMPILER,)))
 
 
 @compiles

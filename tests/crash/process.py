@@ -59,6 +59,12 @@ class Victim:
         return self.wait()
 
     @property
+    def process(self) -> int:
+        """The number of its process."""
+        assert self._serving is not None
+        return self._serving.process.pid
+
+    @property
     def running(self) -> bool:
         """Whether it runs."""
         return self._serving is not None and self._serving.process.poll() is None

@@ -62,9 +62,16 @@ MUTANTS = [
         "tests/store/test_conformance.py",
     ),
     Mutant(
+        "P2: a cut session is kept twice",
+        "store/memory.py",
+        "before = mark.admit(producer, kept.number, hashes)",
+        "before = []",
+        "tests/outbox/test_cut_everywhere.py -k client-reset-0",
+    ),
+    Mutant(
         "P3: the watermark is not stored with its messages",
         "store/sqlite_ledger.py",
-        '_insert(self.connection, "INSERT OR REPLACE INTO producer VALUES", sealed)',
+        'insert(self.connection, "INSERT OR REPLACE INTO producer VALUES", sealed)',
         "pass",
         "tests/store/test_conformance.py",
     ),
@@ -104,6 +111,20 @@ MUTANTS = [
         "tests/store/test_files_conformance.py -k folder",
     ),
     Mutant(
+        "P5: a small file is not verified",
+        "store/folder_small.py",
+        "if small.digest is not None and small.digest != digest:",
+        "if small.digest is None:",
+        "tests/store/test_files_conformance.py -k folder",
+    ),
+    Mutant(
+        "P5: two files of one batch get one name",
+        "store/folder_names.py",
+        "        self._files.add(key)\n",
+        "",
+        "tests/store/test_files_batch.py",
+    ),
+    Mutant(
         "P5: the journal is ahead of the data",
         "store/folder_transfer.py",
         "write_all(self._data, parts, index * CHUNK)\n            self._journal.wrote(index, length, found)",
@@ -130,6 +151,13 @@ MUTANTS = [
         "if item.replaced is not None:",
         "if item.replaced is not None or item.row.name:",
         "tests/store/test_files.py -k whoever_took_it",
+    ),
+    Mutant(
+        "P5: a takeover costs what is being written",
+        "store/folder_uploads.py",
+        "await held.holder.written()",
+        "pass",
+        "tests/store/test_files.py -k still_being_written",
     ),
     Mutant(
         "P5: the one that was taken over goes on writing",
@@ -310,10 +338,10 @@ MUTANTS = [
     Mutant(
         "P1: a post is acknowledged before the store has it",
         "services/inbox.py",
-        "            receipt = await place.log.append(place.label, entries, producer=producer)\n",
-        "            import asyncio, types\n"
-        "            asyncio.ensure_future(place.log.append(place.label, entries, producer=producer))\n"
-        "            receipt = types.SimpleNamespace(positions=range(1, 1 + len(entries)), duplicates=0)\n",
+        "        place.log.append_soon(place.label, entries, told, producer=producer)\n",
+        "        import types\n"
+        "        place.log.append_soon(place.label, entries, lambda _: None, producer=producer)\n"
+        "        told(types.SimpleNamespace(positions=range(1, 1 + len(entries)), duplicates=0))\n",
         "tests/services/test_inbox.py -k a_store_that_refuses_is_told",
     ),
     Mutant(
@@ -322,6 +350,13 @@ MUTANTS = [
         "producer = Producer(guest.producer, first) if first and guest.producer else None",
         "producer = None",
         "tests/services/test_inbox.py -k comes_again",
+    ),
+    Mutant(
+        "P1: an outbox that was restored takes its new messages for delivered",
+        "outbox/plan.py",
+        "return self._compare() if self._posted > self._acked else self._post()",
+        "return self._post()",
+        "tests/outbox/test_copies.py -k older_copy",
     ),
     Mutant(
         "P2: an outbox is another producer on each connection",

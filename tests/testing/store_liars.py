@@ -13,7 +13,7 @@ from anyplug.store.base import READ_BYTES, READ_MANY
 from anyplug.store.followers import Followers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from anyplug.store import Message, Producer, Retention, Value
@@ -96,6 +96,21 @@ class TakesTwice(HonestLog):
 
     async def append(self, topic: str, entries: Sequence[Entry], *, producer: Producer | None = None) -> Receipt:
         return await super().append(topic, entries)
+
+
+class TakesTwiceFromWhoDoesNotWait(HonestLog):
+    """Producers that do not wait mean nothing to it."""
+
+    def append_soon(self, topic: str, entries: Sequence[Entry], done: Callable[..., None], **_: object) -> None:
+        super().append_soon(topic, entries, done)
+
+
+class TellsTwice(HonestLog):
+    """Who does not wait is told again."""
+
+    def append_soon(self, topic: str, entries: Sequence[Entry], done: Callable[..., None], **options: Any) -> None:
+        super().append_soon(topic, entries, done, **options)
+        done(Receipt([1]))
 
 
 class TakesGaps(HonestLog):

@@ -23,6 +23,8 @@ LOGS: list[tuple[type[liars.HonestLog], str]] = [
     (liars.CountsOverTopics, "positions of an append to another topic"),
     (liars.LosesOrder, "all fields read"),
     (liars.TakesTwice, "sequences 1 to 3, again"),
+    (liars.TakesTwiceFromWhoDoesNotWait, "positions of the same that is told"),
+    (liars.TellsTwice, "what else was told of an append"),
     (liars.TakesGaps, "sequence 2 of an unknown producer"),
     (liars.TakesConflictsForDuplicates, "sequence 1 with another body"),
     (liars.StoresHalfOfWhatItRefuses, "topics after a refusal"),
