@@ -324,8 +324,8 @@ MUTANTS = [
     Mutant(
         "R9: a late answer is given to the next question",
         "wire/asks.py",
-        "self._waiting[number] = None",
-        "del self._waiting[number]",
+        "self.waiting[number] = None",
+        "del self.waiting[number]",
         "tests/test_connection.py -k late_answer",
     ),
     Mutant(
