@@ -36,7 +36,8 @@ async def names_of(store: FolderFiles, *labels: str, first: int = 0, replace: bo
     for small, each in zip(smalls, await store.put_many(smalls, now=1), strict=True):
         assert isinstance(each, StoredFile)
         found.append(each.name)
-        assert await (await store.reader(each.name)).chunk(0) == small.data
+        async with await store.reader(each.name) as reader:
+            assert await reader.chunk(0) == small.data
     return found
 
 
