@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from anyplug.blocking import connect
 from anyplug.limits import DEFAULTS
 from anyplug.server.config import load
 from anyplug.services import KINDS
@@ -35,18 +37,26 @@ def python(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_example_has_a_test_here() -> None:
     names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    assert names == {"anyplug.toml", "tutorial.toml", "shout.py", "shout_client.py", "blocking_client.py", "demo.py"}
+    programs = {"shout.py", "shout_client.py", "blocking_client.py", "primes.py", "demo.py"}
+    assert names == {"anyplug.toml", "tutorial.toml", *programs}
 
 
 @pytest.fixture(scope="module")
 def shout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The server of the examples; its HOST:PORT by scheme."""
-    path = str(tmp_path_factory.mktemp("shout") / "notify")
+    addresses = ["plug://127.0.0.1:0", "tcp://127.0.0.1:0/shout?framing=lines"]
+    with served("shout.py", *addresses, folder=tmp_path_factory.mktemp("shout")) as found:
+        yield found
+
+
+@contextmanager
+def served(name: str, *addresses: str, folder: Path) -> Iterator[dict[str, str]]:
+    """A server of the examples, ready; its HOST:PORT by scheme."""
+    path = str(folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
         manager.settimeout(PATIENCE)
-        addresses = ["plug://127.0.0.1:0", "tcp://127.0.0.1:0/shout?framing=lines"]
-        command = [sys.executable, str(EXAMPLES / "shout.py"), *addresses]
+        command = [sys.executable, str(EXAMPLES / name), *addresses]
         with subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": path}) as process:
             try:
                 status = manager.recv(4096).decode()
@@ -68,6 +78,19 @@ def test_shout_is_there_for_plain_sockets_too(shout: dict[str, str]) -> None:
     with socket.create_connection((host, int(port)), PATIENCE) as client, client.makefile("rb") as lines:
         client.sendall(b"hello\r\nthere\n")
         assert [lines.readline(), lines.readline()] == [b"HELLO\n", b"THERE\n"]
+
+
+def test_primes_are_counted_by_two_processes(tmp_path: Path) -> None:
+    processes: set[int] = set()
+    with served("primes.py", "plug://127.0.0.1:0", folder=tmp_path) as found:
+        for _ in range(200):
+            with connect(f"plug://{found['plug']}/primes") as peer:
+                answer = peer.ask(100_000)
+                assert answer["primes"] == 9592
+                processes.add(answer["process"])
+            if len(processes) == 2:
+                break
+    assert len(processes) == 2
 
 
 def test_the_commented_configuration_holds_every_section_and_the_defaults() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from anyplug import ConfigError, Limits
+from anyplug import ConfigError, Limits, LocalError
 from anyplug.address import Address
 from anyplug.server.config import Config, ListenerConfig, ServiceConfig, read_config
 from anyplug.server.config_reader import ConfigText
-from anyplug.server.workers_config import check_workers, share_of
+from anyplug.server.workers_config import check_services, check_workers, share_of
 from anyplug.server.workers_count import WORKERS_MAX, read_workers
 from anyplug.services import KINDS
+
+if TYPE_CHECKING:
+    from anyplug.services.base import Service
 
 FREE = ('kind = "echo"', 'kind = "reply"\nanswer = "x"', 'kind = "greet"')
 
@@ -73,6 +77,35 @@ def test_a_system_that_spreads_nothing_is_named() -> None:
         "a.toml:1: workers: darwin does not spread the connections of one port over processes "
         "(SO_REUSEPORT of Linux does); use 1 worker"
     )
+
+
+def made(text: str) -> Service:
+    (config,) = read_config(ConfigText("a.toml", f"[services.a]\n{text}\n")).services.values()
+    return config.make("a")
+
+
+def test_services_that_a_program_has_made_can_be_shared_where_they_keep_nothing() -> None:
+    check_services([made(text) for text in FREE], store="", count=2, platform="linux")
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_services_that_a_program_has_made_and_that_keep_something_are_named(text: str) -> None:
+    kept = made(text).with_limits(Limits())
+    with pytest.raises(LocalError) as caught:
+        check_services([made('kind = "echo"'), kept], store="memory", count=3, platform="linux")
+    assert str(caught.value) == (
+        f"3 workers cannot share the service 'a': {kept.alone}; serve it from a program of its own, or use 1 worker"
+    )
+
+
+def test_the_store_of_a_program_is_for_one_process_too() -> None:
+    with pytest.raises(LocalError, match=r"^2 workers cannot share the store 'memory': one process alone has it; make"):
+        check_services([made('kind = "echo"')], store="memory", count=2, platform="linux")
+
+
+def test_a_program_on_a_system_that_spreads_nothing_is_told() -> None:
+    with pytest.raises(LocalError, match=r"^darwin does not spread the connections .*; use 1 worker$"):
+        check_services([], store="", count=2, platform="darwin")
 
 
 @pytest.mark.parametrize(

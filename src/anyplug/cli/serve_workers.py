@@ -21,7 +21,7 @@ from anyplug.server.lifecycle import End, new_loop
 from anyplug.server.logs import Log
 from anyplug.server.notify import Notifier
 from anyplug.server.reload import Outcome, Reloader, apply, build
-from anyplug.server.worker import obey
+from anyplug.server.worker import obey, sign_log
 from anyplug.server.workers import Post, Supervisor
 from anyplug.server.workers_config import check_workers, share_of
 from anyplug.server.workers_places import Places
@@ -291,8 +291,7 @@ class _Worker:
 
     def run(self, number: int) -> int:
         """Serve; the exit status."""
-        for handler in logging.getLogger("anyplug").handlers:
-            handler.addFilter(partial(_sign, number))
+        sign_log(number)
         self._foreman.places.leave()
         try:
             with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -346,9 +345,3 @@ class _Worker:
     def _stopping(self) -> None:
         if self._announcer is not None:
             self._farewell.append(asyncio.ensure_future(self._announcer.close()))
-
-
-def _sign(number: int, record: logging.LogRecord) -> bool:
-    """Say in an event of the log which worker it is of."""
-    record.fields = {"worker": number, **getattr(record, "fields", {})}
-    return True

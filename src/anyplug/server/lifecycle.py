@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from anyplug.errors import LocalError
 from anyplug.server.logs import log_to_stderr
 from anyplug.server.notify import Notifier
 from anyplug.transport.inherited import inherited_sockets
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from anyplug.address import Address
     from anyplug.server.server import Server
 
-__all__ = ["End", "end_in_order", "live", "new_loop", "run"]
+__all__ = ["End", "check_caller", "end_in_order", "live", "new_loop", "run"]
 
 
 class End(NamedTuple):
@@ -40,6 +42,30 @@ def new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def check_caller() -> None:
+    """Refuse to run where that cannot be.
+
+    Raises:
+        LocalError: an event loop runs here, or this is not the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        name = threading.current_thread().name
+        problem = f"run heeds signals, which the main thread alone can, and this is the thread {name!r}"
+    elif _runs_loop():
+        problem = "run makes an event loop of its own, and one runs here already"
+    else:
+        return
+    raise LocalError(f"{problem}; use `await server.start(...)`, and `await server.drain()` at the end")
+
+
+def _runs_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def run(server: Server, addresses: Sequence[str | Address]) -> None:

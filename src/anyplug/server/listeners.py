@@ -72,12 +72,13 @@ class Listeners:
         insecure: listen beyond this machine without a token.
     """
 
-    __slots__ = ("_context", "_entries", "_options", "inherited", "insecure")
+    __slots__ = ("_context", "_entries", "inherited", "insecure", "options")
 
     def __init__(self, context: Context, options: SocketOptions, *, insecure: bool) -> None:
         self._context = context
-        self._options = options
         self._entries: list[_Entry] = []
+        self.options = options
+        """Of the sockets that are opened from now on."""
         self.insecure = insecure
         """Listen beyond this machine without a token."""
         self.inherited: Inherited = []
@@ -103,6 +104,14 @@ class Listeners:
         self._entries.append(entry)
         self._context.log.info("listening", address=entry.address)
         return entry.address
+
+    def check(self, want: Want) -> None:
+        """Find what would keep one from being opened, unless that is the system.
+
+        Raises:
+            AddressError, BindError: as `open`.
+        """
+        self._made(want)
 
     def close(self, address: str) -> None:
         """Close one, by its address as bound; its conversations go on.
@@ -161,20 +170,21 @@ class Listeners:
 
     def _opened(self, want: Want) -> _Entry:
         with placed(want.place):
-            return self._open_entry(want)
+            entry = self._made(want)
+            if want.address.fd >= 0:
+                self._let_go(want.address.fd)
+            entry.listener.open(self.inherited)
+            return entry
 
-    def _open_entry(self, want: Want) -> _Entry:
+    def _made(self, want: Want) -> _Entry:
         context, address = self._context, want.address
         self._check(address)
         admission = Admission(self._most(want), context.limits.connections_per_address)
         listener: Listener | DatagramListener
         if address.is_datagram:
-            listener = DatagramListener(address, context, options=self._options)
+            listener = DatagramListener(address, context, options=self.options)
         else:
-            listener = Listener(address, context, options=self._options, admission=admission)
-        if address.fd >= 0:
-            self._let_go(address.fd)
-        listener.open(self.inherited)
+            listener = Listener(address, context, options=self.options, admission=admission)
         return _Entry(address, listener, admission)
 
     def _prepared(self, entry: _Entry, want: Want) -> Callable[[], None]:

@@ -15,9 +15,10 @@ from anyplug.errors import Code, LocalError
 from anyplug.limits import DEFAULTS
 from anyplug.server.admission import Admission
 from anyplug.server.context import STOPPING, Context
-from anyplug.server.lifecycle import run
+from anyplug.server.lifecycle import check_caller, run
 from anyplug.server.listeners import Listeners, Want
 from anyplug.server.logs import Log
+from anyplug.server.workers_count import read_workers
 from anyplug.services import base as services
 from anyplug.store import SqliteStore, Store
 from anyplug.transport.options import DEFAULT_OPTIONS
@@ -25,7 +26,7 @@ from anyplug.transport.options import DEFAULT_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Literal, Self
 
     from anyplug.limits import Limits
     from anyplug.server.listeners import Changes
@@ -285,11 +286,32 @@ class Server:
         """Drain; at once where the block failed."""
         await self.drain(0 if error is not None else None)
 
-    def run(self, *addresses: str | Address) -> None:
+    def run(self, *addresses: str | Address, workers: int | Literal["auto"] = 1) -> None:
         """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once. For programs that are nothing but
         a server.
 
+        Several workers are processes that are forked here, with everything the program has made so far, and serve the
+        same addresses. They share no memory: what a handler changes, others do not see, so services that keep
+        something are refused. Each has its part of `limits.connections` and `connections_per_address`. One that ends
+        is replaced. The program goes on after this call in the process that made it alone.
+
+        Args:
+            addresses: where.
+            workers: processes that serve, or ``auto`` for one to each processor; more than 1 on Linux alone.
+
         Raises:
-            AddressError, BindError: as `start`.
+            AddressError, BindError, StoreError: as `start`.
+            LocalError: not in the main thread, or in a running event loop; a service that several workers cannot
+                share, or threads, which would not be in them; or workers fail again and again.
         """
-        run(self, addresses)
+        check_caller()
+        try:
+            count = read_workers(workers)
+        except ValueError as error:
+            raise LocalError(f"workers: {error}") from error
+        if count == 1:
+            run(self, addresses)
+            return
+        from anyplug.server.workers_run import run_workers
+
+        run_workers(self, self._context, self._listeners, addresses, count=count)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyplug.server.lifecycle import End, end_in_order
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from anyplug.server.server import Server
     from anyplug.server.workers_line import Line
 
-__all__ = ["obey"]
+__all__ = ["obey", "sign_log"]
 
 
 async def obey(
@@ -62,3 +64,15 @@ async def obey(
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # it has done what that asks for
     line.tell("stopped", end.cut)
     return end
+
+
+def sign_log(number: int) -> None:
+    """Say from now on in every event of the log ``anyplug`` which worker it is of; they write one log."""
+    logger = logging.getLogger("anyplug")
+    for each in (logger, *logger.handlers):
+        each.addFilter(partial(_sign, number))
+
+
+def _sign(number: int, record: logging.LogRecord) -> bool:
+    record.fields = {"worker": number, **getattr(record, "fields", {})}
+    return True

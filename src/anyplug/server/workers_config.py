@@ -1,4 +1,4 @@
-"""What several processes can share of a configuration, and what each of them is configured as.
+"""What several processes can share of a configuration or a server, and what each of them is configured as.
 
 They share the listeners and nothing else: no memory and no store. A service that keeps something, or that brings its
 peers together, belongs into one process.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from anyplug.errors import ConfigError
+from anyplug.errors import ConfigError, LocalError
 from anyplug.services import KINDS
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from anyplug.address import Address
     from anyplug.server.config import Config
     from anyplug.server.config_reader import ConfigText
+    from anyplug.services.base import Service
 
-__all__ = ["check_workers", "share_of"]
+__all__ = ["check_services", "check_workers", "share_of"]
 
 _WHY: Final[Mapping[str, str]] = {
     "greet": "it keeps receipts, and one process alone has the store",
@@ -48,8 +49,7 @@ def check_workers(config: Config, text: ConfigText | None = None, *, count: int,
     if count == 1:
         return
     if platform != "linux":
-        problem = f"{platform} does not spread the connections of one port over processes (SO_REUSEPORT of Linux does)"
-        raise _mistake(config, text, "", f"{problem}; use 1 worker")
+        raise _mistake(config, text, "", _no_linux(platform))
     kept = [name for name, service in config.services.items() if service.keeps]
     if not kept:
         return
@@ -65,6 +65,34 @@ def check_workers(config: Config, text: ConfigText | None = None, *, count: int,
     why = _WHY.get(config.services[name].kind, _USUAL)
     remedy = "serve it from another `anyplug serve` with a file of its own, or use 1 worker"
     raise _mistake(config, text, name, f"{many} this service: {why}; {remedy}")
+
+
+def check_services(services: Sequence[Service], *, store: str, count: int, platform: str = sys.platform) -> None:
+    """The same for services that a program has made.
+
+    Args:
+        services: what is to be served.
+        store: the server's, as `Server.store`.
+        count: how many workers there are to be.
+        platform: as `sys.platform`.
+
+    Raises:
+        LocalError: a service or the store cannot be shared, or the system spreads no connections over processes.
+    """
+    if platform != "linux":
+        raise LocalError(_no_linux(platform))
+    for service in services:
+        if service.alone:
+            remedy = "serve it from a program of its own, or use 1 worker"
+            raise LocalError(f"{count} workers cannot share the service {service.name!r}: {service.alone}; {remedy}")
+    if store:
+        problem = f"{count} workers cannot share the store {store!r}: one process alone has it"
+        raise LocalError(f"{problem}; make the Server without store=, or use 1 worker")
+
+
+def _no_linux(platform: str) -> str:
+    problem = f"{platform} does not spread the connections of one port over processes (SO_REUSEPORT of Linux does)"
+    return f"{problem}; use 1 worker"
 
 
 def _mistake(config: Config, text: ConfigText | None, service: str, problem: str) -> ConfigError:

@@ -49,7 +49,7 @@ class Mode(Enum):
 class Service:
     """What one name stands for. Made by `reply` and `conversation`; one object serves all connections."""
 
-    __slots__ = ("_codecs", "_limits", "about", "handler", "mode", "name", "opaque", "type")
+    __slots__ = ("_codecs", "_limits", "about", "alone", "handler", "mode", "name", "opaque", "type")
 
     def __init__(
         self,
@@ -70,6 +70,8 @@ class Service:
         """Bodies pass as they are, whatever the codec: the handler gets and gives bytes."""
         self.about = (inspect.getdoc(handler) or "").partition("\n")[0]
         """One line for menus."""
+        self.alone = ""
+        """Why one process alone can serve it; empty where several can, each for its own connections."""
         self._limits = limits
         self._codecs: dict[str, Codec[Any]] = {}
 
@@ -100,7 +102,7 @@ class Service:
     def with_limits(self, limits: Limits) -> Service:
         """The same service under other limits."""
         same = Service(self.name, self.handler, mode=self.mode, type=self.type, opaque=self.opaque, limits=limits)
-        same.about = self.about
+        same.about, same.alone = self.about, self.alone
         return same
 
     def __repr__(self) -> str:
@@ -167,6 +169,7 @@ def visited(name: str, opener: Callable[[Guest], Visit], *, type: Any = Any, abo
     """
     service = Service(name, opener, mode=Mode.VISIT, type=type)
     service.about = about or service.about
+    service.alone = "one process alone has what it keeps"
     return service
 
 

@@ -66,7 +66,9 @@ def make_greet(name: str, options: GreetOptions, facilities: Facilities | None =
         if showing is not None:
             showing.show(peer.peer, "", [position], [receipt])
 
-    return conversation(name, greet, type=Any)
+    service = conversation(name, greet, type=Any)
+    service.alone = "it keeps receipts, and one process alone has the store" if options.keep else ""
+    return service
 
 
 async def _keep(facilities: Facilities, topic: str, peer: Connection[Any], receipt: Any) -> int:

@@ -45,7 +45,9 @@ def make_talk(name: str, options: TalkOptions, facilities: Facilities | None = N
         """Rooms: what one says all others hear; name one, as in: talk lobby"""
         await _Guest(peer, halls).stay()
 
-    return conversation(name, talk, type=Any)
+    service = conversation(name, talk, type=Any)
+    service.alone = "its rooms are in the memory of one process"
+    return service
 
 
 class _Guest:
