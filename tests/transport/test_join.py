@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 import pytest
@@ -113,7 +114,7 @@ async def test_a_socket_the_loop_does_not_take_is_closed(packets: bool) -> None:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM if packets else socket.SOCK_DGRAM)
     sock.setblocking(False)
     if packets:
-        sock.detach()
+        os.close(sock.detach())
     with pytest.raises((OSError, ValueError)):
         await join(asyncio.get_running_loop(), sock, made(Recorder()), packets=packets)
     assert sock.fileno() == -1
