@@ -9,7 +9,7 @@ import pytest
 
 import anyplug
 from anyplug import Code, Limits, Refused
-from anyplug.errors import StoreFailed
+from anyplug.errors import StoreError, StoreFailed
 from anyplug.messages import Hello, Producer, Refusal, Welcome
 from anyplug.services import KINDS
 from anyplug.store import MemoryStore
@@ -71,13 +71,23 @@ async def test_the_welcome_says_how_far_the_store_is() -> None:
             assert peer.welcome.posted == 0
 
 
-async def test_a_store_that_has_failed_is_told() -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StoreFailed("/srv/secret", "the disk is gone"), Code.STORE_FAILED),
+        (StoreError("/srv/secret", "it is closed"), Code.GOING_AWAY),
+    ],
+)
+async def test_a_store_that_refuses_is_told_but_not_where_it_lies(error: StoreError, code: Code) -> None:
     store, log = held()
-    async with serve(PLUG, set_up=with_inbox, store=store) as server:
-        log.told.set_exception(StoreFailed("s", "the disk is gone"))
-        with pytest.raises(Refused, match="the disk is gone") as caught:
+    records = LogRecords()
+    async with serve(PLUG, set_up=with_inbox, store=store, records=records) as server:
+        log.told.set_exception(error)
+        with pytest.raises(Refused, match="store cannot say what it has") as caught:
             await anyplug.connect(f"{server.addresses[0]}/inbox", producer=Producer(b"p", 1))
-        assert caught.value.code is Code.STORE_FAILED
+        assert caught.value.code is code
+        assert "secret" not in str(caught.value)
+        assert "/srv/secret" in (await records.wait_for("store_refused"))["problem"]
 
 
 async def test_a_store_that_does_not_answer_in_time_is_told() -> None:

@@ -155,3 +155,15 @@ async def test_a_server_ends_after_the_posts_of_one_that_is_gone_are_at_once() -
         async with asyncio.timeout(PATIENCE / 2):
             assert await draining == 0
     assert [bodies for bodies, _ in visit.runs] == [[b"a"], [b"b"]]
+
+
+async def test_any_number_of_runs_that_are_kept_at_once_is_no_depth() -> None:
+    """The same post again and again, in one read: each is a run of its own."""
+    visit = Handing()
+    visit.decided = [Acked(1, 1, 1)]
+    async with serve(PLUG, services=(visited("keeper", lambda _: visit),)) as server:
+        client = await opened(server, producer=b"p")
+        client.session.send_posts(1, [b"a"])
+        await client.say(client.session.data_to_send() * 3_000)
+        assert await hear(client, 3_000) == [Acked(1, 1, 1)] * 3_000
+        await client.close()

@@ -136,12 +136,17 @@ class Line(Generic[T]):
         except Broken as error:
             self._lose(error)
             raise (self.broken or error).with_traceback(None) from None
+        except AnyplugError:
+            raise
+        except BaseException as error:
+            self._cut_short(error)
+            raise
 
     def turn(self, *, read: bool) -> None:
         """Write and read what is possible now.
 
-        Never raises: a loss is seen in `broken` and ``inbound.end``, and a packet that turns out too large for the
-        system is reported where messages are received.
+        Never raises but for an interrupt: a loss is seen in `broken` and ``inbound.end``, and a packet that turns out
+        too large for the system is reported where messages are received.
         """
         if self.lost:
             return
@@ -154,14 +159,20 @@ class Line(Generic[T]):
                 self._read()
         except Broken as error:
             self._lose(error)
+        except BaseException as error:
+            self._cut_short(error)
+            raise
 
     def read_all(self) -> None:
-        """Read all that has come, as far as there is room. Never raises, as `turn`."""
+        """Read all that has come, as far as there is room. Raises as `turn`."""
         try:
             while self.may_read() and self._read():
                 pass
         except Broken as error:
             self._lose(error)
+        except BaseException as error:
+            self._cut_short(error)
+            raise
 
     def look(self, now: float, *, reading: bool) -> None:
         """See to heartbeats and deadlines.
@@ -275,6 +286,14 @@ class Line(Generic[T]):
                 self.session.receive_data(data)
                 self.hear(self.session.events())
         self.fail(self.inbound.end or error)
+
+    def _cut_short(self, error: BaseException) -> None:
+        """An interrupt came while bytes were moved: how many, nobody can tell. To go on could mean to take the middle
+        of one message for the beginning of another.
+        """
+        self.lost = True
+        self.outlet.drop()
+        self.fail(Broken(f"this side was interrupted in the middle of reading or writing: {error!r}"))
 
     def _report_unfit(self) -> None:
         """Packets were dropped whose senders have gone on: say so where messages are received."""

@@ -34,6 +34,9 @@ MENU_TIME = 60.0
 _TRIES = 8
 """Lines that name no service before the conversation ends."""
 
+_NO_STORE = "the server's store cannot say what it has of this producer; try again in a while"
+"""What peers are told of a store that refuses; where it lies on the server's disk is not for them."""
+
 
 class _Desk(ABC):
     """What both share: the deadline."""
@@ -142,16 +145,22 @@ class Reception(_Desk):
 
     async def _look(self, store: Store, service: Service, hello: Hello) -> None:
         """Find out how far the store is with this producer, and go on."""
+        context = self._context
         try:
             posted = await store.log.watermark(hello.producer)
         except AnyplugError as error:
             self._looking = None
             self._timer.cancel()
-            self._refuse(error.code or Code.STORE_FAILED, str(error))
+            context.log.warning("store_refused", service=service.name, problem=str(error))
+            self._refuse(error.code or Code.GOING_AWAY, _NO_STORE)
             return
         self._looking = None
         self._timer.cancel()
-        self._welcome(service, hello, posted)
+        try:
+            self._welcome(service, hello, posted)
+        except BaseException:
+            self._link.abort()
+            raise
         self._link.flush_soon()
 
     def _welcome(self, service: Service, hello: Hello, posted: int = 0) -> None:

@@ -68,6 +68,7 @@ class VisitSink:
         "_concluding",
         "_end",
         "_ended",
+        "_going",
         "_gone",
         "_hold",
         "_keeping",
@@ -113,6 +114,7 @@ class VisitSink:
         self._arrivals = Arrivals(traffic, self._start, self._pace)
         self._end: tuple[Code, str] | None = None
         self._ended = False
+        self._going = False
         self._gone = False
         self._whole = False
         self._concluding = visit.concludes
@@ -208,16 +210,20 @@ class VisitSink:
 
     def _go_on(self) -> None:
         """Hand over what waits, batch by batch, until the visit takes its time for one."""
-        while not self._keeping:
-            if self._steps:
-                self._keep_step(self._steps.pop(0))
-            elif not self._waiting:
-                return
-            elif isinstance(batch := self._take(), Posts):
-                self._steps = self._order.admit(batch.items)
-            else:
-                self._keeping = True
-                _ = self._start(self._keep_messages(batch))
+        if self._going:
+            return  # called back from below, where the visit has kept something at once
+        self._going = True
+        try:
+            while not self._keeping and (self._steps or self._waiting):
+                if self._steps:
+                    self._keep_step(self._steps.pop(0))
+                elif isinstance(batch := self._take(), Posts):
+                    self._steps = self._order.admit(batch.items)
+                else:
+                    self._keeping = True
+                    _ = self._start(self._keep_messages(batch))
+        finally:
+            self._going = False
 
     def _take(self) -> _Batch:
         """All neighbouring batches of one kind that wait, as one."""

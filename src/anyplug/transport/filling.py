@@ -7,9 +7,9 @@ it (`anyplug.wire.Session.room`), this stands between the stream and its link.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
+from anyplug.transport.standin import StandIn
 from anyplug.transport.turns import FULL, crowded, rest
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def fill(link: Link) -> None:
         transport.set_protocol(Filling(link))
 
 
-class Filling(asyncio.BufferedProtocol):
+class Filling(StandIn):
     """Stands between the stream and a link whose session has room, until something else than a chunk comes."""
 
-    __slots__ = ("_link", "_look", "_room")
+    __slots__ = ("_look", "_room")
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        super().__init__(link)
         self._room: memoryview | None = None
         self._look = memoryview(b"")
 
@@ -64,25 +64,3 @@ class Filling(asyncio.BufferedProtocol):
         link.data_received(bytes(self._look[:nbytes]))
         if (link.session.room is None or not link.session.sending) and not link.transport.is_closing():
             link.transport.set_protocol(link)
-
-    # What is the link's business, and of streams that know no buffers.
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-        self._link.data_received(data)
-
-    def eof_received(self) -> bool:
-        """The peer has ended its half."""
-        return self._link.eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The stream is gone."""
-        self._link.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """The peer takes nothing for now."""
-        self._link.pause_writing()
-
-    def resume_writing(self) -> None:
-        """The peer takes bytes again."""
-        self._link.resume_writing()

@@ -12,12 +12,12 @@ as they come.
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from anyplug.messages import Data, Posts, Replies, Requests
 from anyplug.transport.heap import keep_memory
+from anyplug.transport.standin import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ def _count(event: Event) -> int:
     return len(event.bodies) if isinstance(event, Data) else 0
 
 
-class Helpings(asyncio.BufferedProtocol):
+class Helpings(StandIn):
     """Stands between the stream and a link that brings very many small messages, and reads little at once.
 
     Of how much a helping is, the clock decides: a turn of the loop that takes longer than `HELPING`, with all that it
@@ -136,11 +136,11 @@ class Helpings(asyncio.BufferedProtocol):
     next turn. When the others have fallen silent, or a large message comes, the link reads for itself again.
     """
 
-    __slots__ = ("_began", "_clock", "_link", "_view", "_whole")
+    __slots__ = ("_began", "_clock", "_view", "_whole")
 
     def __init__(self, link: Link, *, clock: Callable[[], float] = perf_counter) -> None:
         """``clock``: gives seconds."""
-        self._link = link
+        super().__init__(link)
         self._clock = clock
         self._whole = memoryview(bytearray(MOST))
         self._view = self._whole[: 2 * LEAST]
@@ -168,25 +168,3 @@ class Helpings(asyncio.BufferedProtocol):
             self._view = self._whole[: max(size // 2, LEAST)]
         elif took < HELPING / 2:
             self._view = self._whole[: min(size * 2, MOST)]
-
-    # What is the link's business, and of streams that know no buffers.
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-        self._link.data_received(data)
-
-    def eof_received(self) -> bool:
-        """The peer has ended its half."""
-        return self._link.eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The stream is gone."""
-        self._link.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """The peer takes nothing for now."""
-        self._link.pause_writing()
-
-    def resume_writing(self) -> None:
-        """The peer takes bytes again."""
-        self._link.resume_writing()
