@@ -5,8 +5,8 @@ tenths goes on. Each measurement has a fresh destination. The source is read onc
 a contestant leaves in memory unsynced counts for it: `rsync`, `tar` and the bare sockets sync nothing, and only ours
 and `rsync` (of what it changes) verify anything. `rsync --fsync`, which syncs what it has stored, takes part beside it.
 
-The *raw pair* is `socket.sendfile` towards `recv_into` and `os.write`, in two processes. `rsync`
-and `ncat` take part where they are installed. `scp` does not: it needs an `sshd`.
+The *raw pair* is `socket.sendfile` towards `recv_into` and `os.write`, in two processes. `rsync`,
+`ncat`, and `scp` with an `sshd` take part where they are installed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from anyplug.services import FilesOptions, make_files
 from benchmarks.harness import Comparison, Contestant, Question, Sample
 from benchmarks.processes import LOAD_CORE, SERVER_CORE, Process, play, prepare, role
 from benchmarks.programs import port_of, run_on_uvloop, tell
+from benchmarks.secure_copy import copy_seconds, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,6 +267,12 @@ def measure_rsync(source: Callable[[], Path], amount: float, seconds: float, *, 
     return Sample(amount / took)
 
 
+def measure_scp(seconds: float) -> Sample:
+    path, target = large(), fresh()
+    warm(SIZE / MIB)
+    return Sample(SIZE / MIB / copy_seconds(path, target, folder(), port=free_port(), wait=wait_for))
+
+
 def measure_tar(seconds: float) -> Sample:
     path, target, port = many(), fresh(keep=True), free_port()
     receiver = subprocess.Popen(["ncat", "-l", "127.0.0.1", str(port)], stdout=subprocess.PIPE)
@@ -306,10 +313,12 @@ LARGE = Question(
         Contestant(RAW, measure_raw),
         *([Contestant(RSYNC, partial(measure_rsync, large, SIZE / MIB))] if there("rsync") else []),
         *([Contestant(SYNCED, partial(measure_rsync, large, SIZE / MIB, sync=True))] if there("rsync") else []),
+        *([Contestant("scp", measure_scp)] if installed() else []),
     ],
     comparisons=[
         Comparison(OURS, RAW, least=0.6),
         *([Comparison(OURS, RSYNC, least=2.0), Comparison(OURS, SYNCED)] if there("rsync") else []),
+        *([Comparison(OURS, "scp", least=2.0)] if installed() else []),
     ],
     rounds=5,
 )
