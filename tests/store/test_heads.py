@@ -36,9 +36,19 @@ def test_what_was_read_before_a_commit_is_not_taken_after_it() -> None:
     heads.offer(value("a", 1), before)
     assert heads.get("a") is None
     between = heads.moves
+    heads.offer(value("a", 1), between)  # the commit may have been seen on disk by others already
+    assert heads.get("a") is None
     heads.committed([value("a", 2)])
     heads.offer(value("a", 1), between)
     assert heads.get("a") == value("a", 2)
+
+
+def test_after_a_commit_that_failed_what_is_read_is_taken_again() -> None:
+    heads = Heads()
+    heads.committing(["a"])
+    heads.abandoned()
+    heads.offer(value("a", 1), heads.moves)
+    assert heads.get("a") == value("a", 1)
 
 
 def test_while_a_key_is_committed_nothing_is_known_of_it() -> None:

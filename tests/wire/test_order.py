@@ -65,6 +65,7 @@ def test_after_a_refusal_only_its_sequence_goes_on() -> None:
     order.refused(2)
     assert steps(order, 4, 1, 5) == []
     assert steps(order, 2, 3) == [[2, 3]]
+    assert steps(order, 5) == [4]
 
 
 @given(st.booleans(), st.lists(st.lists(st.integers(1, 6), max_size=6), max_size=6))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from anyplug.limits import Limits
 from anyplug.messages import Content
 from anyplug.wire import Role, State
-from tests.wire.network import ACK, CONTENT, DATA, NACK, PART, POST, frame, in_state, number, sequence
+from anyplug.wire.frames import FrameDecoder
+from tests.wire.network import ACK, CONTENT, DATA, NACK, PART, POST, feed, frame, in_state, number, sequence
 from tests.wire.test_plug import VALID, broken, fault, unbroken
 
 CLIENT, SERVER = Role.CLIENT, Role.SERVER
@@ -71,3 +73,76 @@ def test_a_bad_sequence_is_a_fault_and_the_posts_before_it_are_kept() -> None:
         outcome = unbroken(SERVER, State.OPEN, good + frame(POST, sequence(value) + b"x") + good)
         says = f"the sequence {value}; sequences begin at 1 and end below 2^63"
         assert outcome.facts == [event, fault(says)]
+
+
+def row(first: int, *bodies: bytes) -> bytes:
+    """Posts with neighbouring sequences."""
+    return b"".join(frame(POST, sequence(at) + body) for at, body in enumerate(bodies, first))
+
+
+LAST = 2**63 - 1
+LIMITS = Limits(message=100)
+
+ROWS = {
+    "one": row(1, b"a"),
+    "several of one size": row(7, b"aa", b"bb", b"cc"),
+    "empty ones": row(1, b"", b"", b""),
+    "up to the last sequence": row(LAST - 1, b"a", b"b"),
+    "of the largest size": row(1, b"x" * 100, b"y" * 100),
+}
+
+OTHERS = {
+    "nothing": b"",
+    "less than a header": row(1, b"a")[:3],
+    "less than a sequence": row(1, b"a")[:11],
+    "a sequence cut short": frame(POST, bytes(7)) * 12,
+    "no sequence": frame(POST, b"") * 12,
+    "a body cut short": row(1, b"aa", b"bb")[:-1],
+    "two sizes": row(1, b"a", b"bb", b"a"),
+    "two sizes that together are two of one": row(1, b"aaa", b"b", b"aa"),
+    "another kind among them": row(1, b"a") + frame(DATA, sequence(2) + b"b") + row(3, b"c"),
+    "another kind first": frame(DATA, sequence(1) + b"a") + row(2, b"b"),
+    "another kind last": row(1, b"a") + frame(DATA, sequence(2) + b"b"),
+    "parts": frame(PART, sequence(1) + b"a") + frame(POST, sequence(2) + b"b"),
+    "an unknown kind": row(1, b"a").replace(b"\x0b", b"\x1f"),
+    "a gap": row(1, b"a") + row(3, b"b"),
+    "one twice": row(1, b"a") * 2,
+    "backwards": row(2, b"a") + row(1, b"b"),
+    "sequence 0": row(0, b"a", b"b"),
+    "above the last sequence": row(LAST + 1, b"a"),
+    "past the last sequence": row(LAST, b"a", b"b"),
+    "above the limit": row(1, b"x" * 101, b"y" * 101),
+}
+
+
+@pytest.mark.parametrize("stream", [*ROWS.values(), *OTHERS.values()], ids=[*ROWS, *OTHERS])
+def test_posts_say_the_same_however_they_come(stream: bytes) -> None:
+    session = in_state(SERVER, State.OPEN, LIMITS)
+    slowly = [stream[at : at + 1] for at in range(len(stream))]
+    assert unbroken(SERVER, State.OPEN, stream, LIMITS) == feed(session, slowly)
+
+
+@pytest.mark.parametrize("stream", ROWS.values(), ids=ROWS)
+def test_whole_posts_of_one_size_are_cut_together(stream: bytes) -> None:
+    found = FrameDecoder(LIMITS.message).posts(stream)
+    assert found is not None
+    assert b"".join(frame(POST, sequence(at) + body) for at, body in found) == stream
+
+
+@pytest.mark.parametrize("stream", OTHERS.values(), ids=OTHERS)
+def test_what_is_not_whole_posts_of_one_size_goes_the_long_way(stream: bytes) -> None:
+    assert FrameDecoder(LIMITS.message).posts(stream) is None
+
+
+@pytest.mark.parametrize("held", [frame(DATA, b"ab")[:5], frame(CONTENT, bytes(60))[:50]], ids=["frame", "chunk"])
+def test_posts_are_not_cut_together_behind_half_a_frame(held: bytes) -> None:
+    decoder = FrameDecoder(LIMITS.message)
+    assert decoder.feed(held) == []
+    assert decoder.posts(row(1, b"a", b"b")) is None
+
+
+def test_a_client_is_not_posted_to_and_parts_are_not_forgotten() -> None:
+    assert broken(CLIENT, State.OPEN, row(1, b"a", b"b"))[0] == "Fault"
+    session = in_state(SERVER, State.OPEN)
+    pieces = [frame(PART, sequence(1) + b"a"), frame(POST, sequence(2) + b"b")]
+    assert feed(session, pieces, hurry=True).facts == [("Posts", [(1, b"a" + sequence(2) + b"b")])]

@@ -27,7 +27,7 @@ HEADS_BYTES: Final = 16 * 1024 * 1024
 class Heads:
     """What is remembered, for any thread."""
 
-    __slots__ = ("_closed", "_lock", "_most", "_size", "_values", "moves")
+    __slots__ = ("_closed", "_committing", "_lock", "_most", "_size", "_values", "moves")
 
     def __init__(self, *, many: int = HEADS_MANY, size: int = HEADS_BYTES) -> None:
         self._lock = threading.Lock()
@@ -35,6 +35,7 @@ class Heads:
         self._size = 0
         self._most = many, size
         self._closed = False
+        self._committing = False
         self.moves = 0
         """Grows with every commit: who reads the disk looks at it before, and gives it to `offer`."""
 
@@ -47,22 +48,31 @@ class Heads:
             return value
 
     def offer(self, value: Value, moves: int) -> None:
-        """This was read from the disk as the newest change of its key, when `moves` was so."""
+        """This was read from the disk as the newest change of its key, when `moves` was so. While a batch is being
+        committed it is not taken: others may have read what is newer.
+        """
         with self._lock:
-            if moves == self.moves:
+            if moves == self.moves and not self._committing:
                 self._put(value)
 
     def committing(self, keys: Iterable[str]) -> None:
         """Changes of these keys are about to be committed."""
         with self._lock:
             self.moves += 1
+            self._committing = True
             for key in keys:
                 self._drop(key)
+
+    def abandoned(self) -> None:
+        """They were not."""
+        with self._lock:
+            self._committing = False
 
     def committed(self, values: Iterable[Value]) -> None:
         """These changes are durable now, the newest of their keys."""
         with self._lock:
             self.moves += 1
+            self._committing = False
             for value in values:
                 self._put(value)
 

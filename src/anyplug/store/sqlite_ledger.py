@@ -183,6 +183,7 @@ class Ledger(Target):
         with told(self._file):
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
+        self.heads.abandoned()
         self._start()
         self._forget()
 

@@ -13,6 +13,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
 
+import msgspec
+
 from anyplug.store.alike import Alike
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ LARGE: Final = 4 * 1024 * 1024
 """Bytes of a run, above which it goes row by row: what is copied once more then costs more than a parameter."""
 
 _FIELDS: Final = 7
+_json = msgspec.json.Encoder().encode
 _SEAL_BITS: Final = 32
 _EQUAL: Final = (
     "INSERT INTO message SELECT ?1 + key, ?2, ?3, ?4, ?5, value, substr(?6, key * ?7 + 1, ?7) FROM json_each(?8)"
@@ -105,7 +108,7 @@ def _insert_run(connection: sqlite3.Connection, run: Run) -> bool:
     else:
         statement, joined = _UNEQUAL, b"".join([body.ljust(width) for body in bodies])
         numbers = [size << _SEAL_BITS | seal for size, seal in zip(sizes, numbers, strict=True)]
-    connection.execute(statement, (key, received, content_type, sender, name, joined, width, str(numbers)))
+    connection.execute(statement, (key, received, content_type, sender, name, joined, width, _json(numbers).decode()))
     return True
 
 

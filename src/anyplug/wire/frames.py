@@ -16,7 +16,7 @@ network brought it, one frame a run; or in a buffer that a shell has read into (
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, cast
 
@@ -161,6 +161,17 @@ def _most_of(message: int) -> tuple[int, ...]:
 
 
 _CONTENT = int(Kind.CONTENT)
+_POST = int(Kind.POST)
+
+_unpack_post = Struct(">IQ").unpack_from  # what stands before the body of a POST frame
+_POST_HEAD = HEADER.size + SEQUENCE.size
+
+
+@lru_cache(maxsize=256)
+def _post_frame(size: int) -> Struct:
+    """A POST frame with a body of so many bytes: its header, its sequence, its body."""
+    return Struct(f">IQ{size}s")
+
 
 _SMALL = 4096
 """Pieces that together are smaller, bytes, are kept as one."""
@@ -240,6 +251,28 @@ class FrameDecoder:
         if head & LENGTH_MAX != size or kind >= len(self._most) or size > self._most[kind]:
             return -1
         return kind
+
+    def posts(self, data: bytes) -> list[tuple[int, bytes]] | None:
+        """The sequences and bodies of the POST frames that ``data`` is, where it is nothing else, they are whole, of
+        one size, within their limit, their sequences valid and each the next, and nothing is held; else None. Nothing
+        is taken: as `whole`.
+        """
+        if self._have or self._content is not None or len(data) < _POST_HEAD:
+            return None
+        head, sequence = _unpack_post(data)
+        size = (head & LENGTH_MAX) - SEQUENCE.size
+        if head >> 24 != _POST or not 0 <= size <= self._most[_POST] - SEQUENCE.size:
+            return None
+        count, rest = divmod(len(data), _POST_HEAD + size)
+        if rest or not 0 < sequence <= SEQUENCE_MAX - count + 1:
+            return None
+        items: list[tuple[int, bytes]] = []
+        for header, found, body in _post_frame(size).iter_unpack(data):
+            if header != head or found != sequence:
+                return None
+            items.append((found, body))
+            sequence += 1
+        return items
 
     def drop(self) -> None:
         """Give up what is held: the rest of it will not be fed."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from anyplug.errors import AnyplugError, Broken, Code, ProtocolError
-from anyplug.messages import Data, Ended, Fault, Hello, Refusal, Requests, Welcome
+from anyplug.messages import Data, Ended, Fault, Hello, Posts, Refusal, Requests, Welcome
 from anyplug.wire.frames import HEADER, PREFACE, FrameDecoder, Kind, encode_frame
 from anyplug.wire.parts import Assembly
 from anyplug.wire.readers import READERS, VERSION, decode, read_content, read_numbered
@@ -34,6 +34,7 @@ __all__ = ["VERSION", "PlugSession"]
 T = TypeVar("T")
 
 _DATA, _REQUEST, _REPLY, _CONTENT = int(Kind.DATA), int(Kind.REQUEST), int(Kind.REPLY), int(Kind.CONTENT)
+_POST = int(Kind.POST)
 _OPEN = State.OPEN  # a member looked up on its class costs more than the rest of the test
 _MESSAGES = frozenset({Kind.DATA, Kind.REQUEST, Kind.REPLY, Kind.POST})
 _AMONG_PARTS = frozenset({Kind.PING, Kind.PONG, Kind.ERROR, Kind.ACK, Kind.NACK, Kind.PART}) | _MESSAGES
@@ -106,7 +107,9 @@ class PlugSession(PlugSender):
                 self._fail(self._decoder.error)
 
     def receive_messages(self, data: bytes) -> list[bytes]:
-        """The same. A message that comes alone and whole, as most do, goes the short way, all else the long one."""
+        """The same. A message that comes alone and whole, as most do, goes the short way, and so do whole posts of one
+        size; all else goes the long one.
+        """
         if self.state is _OPEN and self._assembly is None:
             kind = self._decoder.whole(data)
             if kind == _DATA:
@@ -120,6 +123,11 @@ class PlugSession(PlugSender):
                     self.batches += 1
                     self.happened.append(Requests([item]))
                     return []
+            if _POST in self._takes and (items := self._decoder.posts(data)) is not None:
+                self.received += len(data)
+                self.batches += 1
+                self.happened.append(Posts(items))
+                return []
         self.receive_data(data)
         return []
 
