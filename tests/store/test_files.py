@@ -449,8 +449,7 @@ async def test_who_is_cancelled_while_it_gets_something_holds_nothing(store: Fol
         while [each for each in await store.transfers() if each.held]:
             await asyncio.sleep(0)
     # What was cancelled goes on in threads, and may begin late: it comes to this in the end, or the test to its limit.
-    while (
-        len(open_descriptors()) > descriptors
-        or [each.held for each in await store.transfers() if each.offer.label == "half"] != [False]
-    ):
+    while len(open_descriptors()) > descriptors or [
+        each.held for each in await store.transfers() if each.offer.label == "half"
+    ] != [False]:
         await asyncio.sleep(0)
