@@ -7,7 +7,7 @@ ARGS ?=
 
 .PHONY: run test coverage check crash crash-files cuts demo bench bench-packages docs clean
 
-# Serve in the foreground: make run ARGS="plug://127.0.0.1:7584"
+# Serve in the foreground: make run ARGS="--listen plug://127.0.0.1:7584"
 run: .venv/.ready
 	$(BIN)/anyplug serve $(ARGS)
 
